@@ -1,0 +1,108 @@
+//! The numbers and how they compare.
+
+use std::{fmt, time::Duration};
+
+/// All that was measured.
+pub(crate) struct Report {
+    pub(crate) comparisons: Vec<Comparison>,
+}
+
+/// CPU time per request without the node and with it.
+pub(crate) struct Comparison {
+    pub(crate) name: &'static str,
+    pub(crate) bare: Duration,
+    pub(crate) aegis: Duration,
+    /// What `aegis / bare` should not exceed.
+    pub(crate) most: f64,
+}
+
+/// The middle value; the upper of the two middle ones if their number is even.
+pub(crate) fn median(mut values: Vec<Duration>) -> Duration {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Whether no ratio is above what it should be.
+    pub(crate) fn is_good(&self) -> bool {
+        self.comparisons.iter().all(Comparison::is_good)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "{:18}{:>11}{:>11}{:>8}",
+            "CPU/request", "pingora", "aegis", "ratio"
+        )?;
+        self.comparisons
+            .iter()
+            .try_for_each(|one| write!(out, "{one}"))
+    }
+}
+
+// === impl Comparison ===
+
+impl Comparison {
+    fn ratio(&self) -> f64 {
+        self.aegis.as_secs_f64() / self.bare.as_secs_f64()
+    }
+
+    fn is_good(&self) -> bool {
+        self.ratio() <= self.most
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        let verdict = if self.is_good() { "ok" } else { "too much" };
+        writeln!(
+            out,
+            "{:18}{:8.1} µs{:8.1} µs{:7.2}×  (≤ {:.2}×: {verdict})",
+            self.name,
+            micros(self.bare),
+            micros(self.aegis),
+            self.ratio(),
+            self.most,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Comparison, Report, median};
+    use std::time::Duration;
+
+    fn report(aegis: u64) -> Report {
+        let comparison = Comparison {
+            name: "respond",
+            bare: Duration::from_micros(10),
+            aegis: Duration::from_micros(aegis),
+            most: 1.3,
+        };
+        Report {
+            comparisons: vec![comparison],
+        }
+    }
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        let values = [9, 1, 5].map(Duration::from_micros);
+        assert_eq!(median(values.to_vec()), Duration::from_micros(5));
+    }
+
+    #[test]
+    fn a_ratio_is_good_up_to_what_it_should_be() {
+        assert!(report(13).is_good());
+        assert!(!report(14).is_good());
+        let printed = report(14).to_string();
+        assert!(
+            printed.contains("10.0 µs    14.0 µs   1.40×  (≤ 1.30×: too much)"),
+            "{printed}"
+        );
+    }
+}

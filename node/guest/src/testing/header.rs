@@ -1,0 +1,35 @@
+//! The header rules of the contract.
+
+use aegis_abi::{Code, is_reserved_header};
+
+use super::Failure;
+
+/// A name a function may look up: an RFC 9110 token.
+pub(super) fn name(name: &[u8]) -> Result<String, Failure> {
+    std::str::from_utf8(name)
+        .ok()
+        .filter(|name| !name.is_empty() && name.bytes().all(is_token_byte))
+        .map(str::to_ascii_lowercase)
+        .ok_or(Failure(Code::BadArgument, "not a header name"))
+}
+
+/// A name a function may change: a token that is not the node's.
+pub(super) fn own_name(bytes: &[u8]) -> Result<String, Failure> {
+    if std::str::from_utf8(bytes).is_ok_and(is_reserved_header) {
+        return Err(Failure(Code::NotAllowed, "the header is the node's own"));
+    }
+    name(bytes)
+}
+
+/// A value: visible characters, spaces, tabs, and anything beyond ASCII.
+pub(super) fn value(value: &[u8]) -> Result<Vec<u8>, Failure> {
+    let allowed = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
+    if !value.iter().all(allowed) {
+        return Err(Failure(Code::BadArgument, "not a header value"));
+    }
+    Ok(value.to_vec())
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

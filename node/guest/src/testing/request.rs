@@ -1,0 +1,62 @@
+//! The request a function under test sees.
+
+use aegis_abi::Code;
+
+use super::{Failure, header};
+
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(super) method: String,
+    pub(super) uri: String,
+    /// Names in lower case, as the node hands them out.
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+    /// `None` where the function did not ask for it.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            uri: "/".into(),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+}
+
+impl Request {
+    pub(crate) fn method(&self) -> Vec<u8> {
+        self.method.clone().into_bytes()
+    }
+
+    pub(crate) fn uri(&self) -> Vec<u8> {
+        self.uri.clone().into_bytes()
+    }
+
+    pub(crate) fn header(&self, name: &[u8]) -> Result<Vec<u8>, Failure> {
+        let wanted = header::name(name)?;
+        self.headers
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| value.clone())
+            .ok_or(Failure(Code::NotFound, "no such request header"))
+    }
+
+    /// A JSON array, each name once, in the order of their first appearance.
+    pub(crate) fn header_names(&self) -> Vec<u8> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in &self.headers {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        format!("{names:?}").into_bytes()
+    }
+
+    pub(crate) fn body(&self) -> Result<Vec<u8>, Failure> {
+        self.body
+            .clone()
+            .ok_or(Failure(Code::NotAllowed, "the function gets no body"))
+    }
+}

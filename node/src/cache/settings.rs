@@ -1,0 +1,55 @@
+//! What the operator decides about the cache.
+
+use std::time::Duration;
+
+use super::StoreUrl;
+
+const MIB: u64 = 1024 * 1024;
+
+/// The settings of the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where entries are kept.
+    pub store: StoreSettings,
+    /// The lifetime of entries set without one: from one second to one year; parts of a second
+    /// are dropped. Default: 1 hour.
+    pub default_ttl: Duration,
+    /// How long one operation on a store outside the process may take. Default: 250 ms.
+    pub timeout: Duration,
+}
+
+/// Which store, and what belongs to that one only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreSettings {
+    /// In this process's memory; lost when it ends.
+    Embedded {
+        /// What all namespaces together may hold, in bytes. Default: 64 MiB.
+        capacity: u64,
+        /// What one namespace may hold, in bytes. Default: 16 MiB.
+        namespace_capacity: u64,
+    },
+    /// DragonflyDB or Redis.
+    Dragonfly {
+        /// Its address and credentials.
+        url: StoreUrl,
+    },
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: StoreSettings::default(),
+            default_ttl: Duration::from_secs(60 * 60),
+            timeout: Duration::from_millis(250),
+        }
+    }
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self::Embedded {
+            capacity: 64 * MIB,
+            namespace_capacity: 16 * MIB,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The cache as its users see it: the same answers from both stores, and what a store outside
+//! the process may do to its callers when it misbehaves. These start a real `redis-server`.
+
+use std::time::{Duration, Instant};
+
+use super::{BuildError, Cache, CacheError, Namespace, Settings, StoreSettings};
+
+mod contract;
+mod keys;
+mod outages;
+mod scripted;
+mod server;
+
+/// Longer than anything here takes; only a failing test waits for it.
+const LONG: Duration = Duration::from_secs(10);
+
+fn cache_at(url: &str) -> Cache {
+    Cache::new(&settings_at(url)).unwrap()
+}
+
+fn settings_at(url: &str) -> Settings {
+    let url = url.parse().unwrap();
+    Settings {
+        store: StoreSettings::Dragonfly { url },
+        ..Settings::default()
+    }
+}
+
+fn namespace() -> Namespace {
+    "rates".parse().unwrap()
+}
+
+/// Asks again and again until the answer is the one wanted; how long that took.
+async fn until<T>(mut ask: impl AsyncFnMut() -> T, wanted: impl Fn(&T) -> bool) -> Duration {
+    let start = Instant::now();
+    while !wanted(&ask().await) {
+        assert!(start.elapsed() < LONG, "this never came about");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    start.elapsed()
+}
+
+async fn until_it_works(cache: &Cache) -> Duration {
+    let namespace = namespace();
+    until(|| cache.get(&namespace, b"k"), Result::is_ok).await
+}
+
+#[test]
+fn a_store_outside_needs_a_runtime() {
+    let built = Cache::new(&settings_at("redis://127.0.0.1:1"));
+    assert_eq!(built.err(), Some(BuildError::NoRuntime));
+}
+
+#[tokio::test]
+async fn settings_out_of_range_are_refused() {
+    let timeout = Settings {
+        timeout: Duration::ZERO,
+        ..settings_at("redis://127.0.0.1:1")
+    };
+    assert_eq!(Cache::new(&timeout).err(), Some(BuildError::Timeout));
+    for seconds in [0, 365 * 24 * 60 * 60 + 1] {
+        let ttl = Settings {
+            default_ttl: Duration::from_secs(seconds),
+            ..Settings::default()
+        };
+        assert_eq!(Cache::new(&ttl).err(), Some(BuildError::DefaultTtl));
+    }
+}
+
+#[test]
+fn settings_do_not_show_the_password() {
+    let shown = format!("{:?}", settings_at("redis://user:secret@127.0.0.1:1"));
+    assert!(shown.contains("127.0.0.1:1"), "{shown}");
+    assert!(
+        !shown.contains("secret") && !shown.contains("user"),
+        "{shown}"
+    );
+}
+
+/// Half a second on top of the timeout is for a busy machine.
+async fn assert_fails_in_time(cache: &Cache) -> CacheError {
+    let start = Instant::now();
+    let error = cache.get(&namespace(), b"k").await.unwrap_err();
+    assert!(start.elapsed() < Settings::default().timeout + Duration::from_millis(500));
+    error
+}

@@ -1,0 +1,210 @@
+//! `[functions.NAME]`.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::{
+    cache::Namespace,
+    edge::{BodyAccess, Limits, OnFailure},
+    egress::{AllowEntry, AllowList, Target},
+};
+
+use super::{egress::ENTRY, limits, name::check_name, section::Section, value::Value};
+
+const DEFAULT_ENTRY: &str = "handle_request";
+
+/// A module and what it may do (`[functions.NAME]`).
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The WebAssembly file.
+    pub module: PathBuf,
+    /// What the file's SHA-256 must be.
+    pub sha256: Option<[u8; 32]>,
+    /// The exported function to call.
+    pub entry: String,
+    /// Which bodies it gets.
+    pub body: BodyAccess,
+    /// What follows when it fails.
+    pub on_failure: OnFailure,
+    /// Hosts it may call, within what the node allows.
+    pub egress: AllowList,
+    /// Where its keys are in the cache.
+    pub cache_namespace: Namespace,
+    /// Texts it can read.
+    pub config: BTreeMap<String, String>,
+    /// What one invocation may use.
+    pub limits: Limits,
+}
+
+/// What the node has, which no function can have more of.
+pub(super) struct Bounds<'a> {
+    pub(super) memory: usize,
+    /// Absent when the list itself has problems, so nothing can be held against it.
+    pub(super) allow: Option<&'a AllowList>,
+}
+
+/// Why a text is not a SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not 64 hexadecimal digits")]
+struct DigestError;
+
+pub(super) fn read(root: &mut Section<'_>, bounds: &Bounds<'_>) -> BTreeMap<String, Function> {
+    const TABLES: &str = "write [functions.NAME] for each";
+    let entries = root.entries("functions", TABLES);
+    let read = entries.iter().filter_map(|(name, value)| {
+        let good_name = check_name(name, value);
+        let function = value.table(TABLES, |section| read_function(name, section, bounds))??;
+        good_name.then(|| ((*name).to_owned(), function))
+    });
+    read.collect()
+}
+
+fn read_function(name: &str, section: &mut Section<'_>, bounds: &Bounds<'_>) -> Option<Function> {
+    let module = section.require("module", "write the file's path such as \"hello.wasm\"");
+    let namespace = section.take("cache_namespace");
+    let function = Function {
+        sha256: section.take("sha256").and_then(|value| digest(&value)),
+        entry: entry(section),
+        body: section.choice(
+            "body",
+            BodyAccess::None,
+            &[("none", BodyAccess::None), ("request", BodyAccess::Request)],
+        ),
+        on_failure: section.choice(
+            "on_failure",
+            OnFailure::Fail,
+            &[("fail", OnFailure::Fail), ("bypass", OnFailure::Bypass)],
+        ),
+        egress: grant(section, bounds.allow),
+        config: config(section),
+        limits: section.table("limits", |section| limits::read(section, bounds.memory)),
+        cache_namespace: match namespace {
+            Some(value) => value
+                .parsed("write 1 to 64 of the characters a-z, 0-9, '_' and '-'")
+                .or_else(|| name.parse().ok())?,
+            None => name.parse().ok()?,
+        },
+        module: module?.path()?,
+    };
+    Some(function)
+}
+
+fn entry(section: &mut Section<'_>) -> String {
+    let Some(value) = section.take("entry") else {
+        return DEFAULT_ENTRY.to_owned();
+    };
+    match value.string() {
+        Some(entry) if !entry.is_empty() => entry,
+        Some(_) => {
+            value.wrong(
+                "the name is empty",
+                "write the name of an exported function",
+            );
+            DEFAULT_ENTRY.to_owned()
+        }
+        None => DEFAULT_ENTRY.to_owned(),
+    }
+}
+
+fn digest(value: &Value<'_>) -> Option<[u8; 32]> {
+    value.parsed_by(
+        parse_digest,
+        "write the SHA-256 of the file as sha256sum prints it",
+    )
+}
+
+fn parse_digest(text: &str) -> Result<[u8; 32], DigestError> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut digest = [0; 32];
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return Err(DigestError);
+    }
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        let hex = |digit: u8| char::from(digit).to_digit(16);
+        let value = hex(*high).zip(hex(*low)).map(|(h, l)| h << 4 | l);
+        *byte = value
+            .and_then(|value| u8::try_from(value).ok())
+            .ok_or(DigestError)?;
+    }
+    Ok(digest)
+}
+
+fn config(section: &mut Section<'_>) -> BTreeMap<String, String> {
+    let entries = section.entries("config", "write a table such as { greeting = \"hello\" }");
+    entries
+        .iter()
+        .filter_map(|(key, value)| Some(((*key).to_owned(), value.string()?)))
+        .collect()
+}
+
+fn grant(section: &mut Section<'_>, allow: Option<&AllowList>) -> AllowList {
+    let entries = section.list("egress", "write an array such as [\"httpbin.org\"]");
+    let granted = entries.iter().filter_map(|value| {
+        let entry: AllowEntry = value.parsed(ENTRY)?;
+        if allow.is_some_and(|allow| is_outside(&entry, allow)) {
+            value.context.lacks(
+                &value.spot,
+                format!("{} is not within [egress] allow", value.shown()),
+                "add it to [egress] allow, or remove it here",
+            );
+        }
+        Some(entry)
+    });
+    granted.collect()
+}
+
+/// Whether nothing the entry names could be called. A wildcard is judged by a name nobody lists;
+/// `*` is whatever the node allows.
+fn is_outside(entry: &AllowEntry, allow: &AllowList) -> bool {
+    let entry = entry.to_string();
+    let host = match entry.strip_prefix("*.") {
+        Some(domain) => format!("any-name-below.{domain}"),
+        None if entry.starts_with('*') => return false,
+        None => entry,
+    };
+    let target: Result<Target, _> = format!("https://{host}").parse();
+    target.is_ok_and(|target| !allow.allows(&target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(entries: &[&str]) -> AllowList {
+        entries
+            .iter()
+            .map(|entry| entry.parse::<AllowEntry>().unwrap())
+            .collect()
+    }
+
+    fn outside(entry: &str, allow: &[&str]) -> bool {
+        is_outside(&entry.parse().unwrap(), &list(allow))
+    }
+
+    #[test]
+    fn grants_are_held_against_what_the_node_allows() {
+        assert!(!outside("a.example.com", &["*.example.com"]));
+        assert!(!outside("*.a.example.com", &["*.example.com"]));
+        assert!(!outside("a.example.com", &["*"]));
+        assert!(!outside("*", &["a.example.com"]));
+        assert!(!outside("[2606:4700::1]", &["[2606:4700:0::1]"]));
+        assert!(outside("example.com", &["*.example.com"]));
+        assert!(outside("*.example.com", &["a.example.com"]));
+        assert!(outside("a.example.com:8443", &["a.example.com"]));
+        assert!(outside("192.0.2.1", &["*"]));
+        assert!(outside("a.example.com", &[]));
+    }
+
+    #[test]
+    fn digests_are_64_hexadecimal_digits() {
+        assert_eq!(parse_digest(&"0f".repeat(32)), Ok([15; 32]));
+        assert_eq!(parse_digest(&"FF".repeat(32)), Ok([255; 32]));
+        for bad in [
+            "0f".repeat(31),
+            "0g".repeat(32),
+            format!("{}0", "0f".repeat(32)),
+            "ä".repeat(32),
+        ] {
+            assert_eq!(parse_digest(&bad), Err(DigestError), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `[[routes]]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{edge::OnFailure, route::Criteria, upstream};
+
+use super::{
+    Answer, Function, answer, criteria,
+    nearest::{listed, nearest},
+    places::quoted,
+    quantity::{MIB, TIB},
+    section::Section,
+    value::Value,
+};
+
+const FUNCTIONS: &str = "write an array of names such as [\"hello\"]";
+
+/// Longest name, in characters: it stands in every log line of its requests.
+const LONGEST_NAME: usize = 64;
+
+/// What is done with some of the requests (`[[routes]]`).
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name in the log; where the file gives none, its position, from 0.
+    pub name: String,
+    /// The requests it is for.
+    pub criteria: Criteria,
+    /// Names of functions to run, in this order. Each is defined.
+    pub functions: Vec<String>,
+    /// Name of the upstream. It is defined.
+    pub upstream: Option<String>,
+    /// The answer of a route without functions and upstream.
+    pub answer: Option<Answer>,
+    /// Largest request body in bytes, where it differs from the node's.
+    pub body_size: Option<u64>,
+    /// Whether `%2F` in a path is an opaque character instead of refused.
+    pub keep_encoded_slashes: bool,
+}
+
+/// What routes can refer to.
+pub(super) struct Targets<'a> {
+    pub(super) functions: &'a BTreeMap<String, Function>,
+    pub(super) upstreams: &'a BTreeMap<String, upstream::Settings>,
+    /// Names the file gives to functions and upstreams, be these good or not. Absent where the
+    /// file has something else than a table.
+    pub(super) function_names: Option<BTreeSet<&'a str>>,
+    pub(super) upstream_names: Option<BTreeSet<&'a str>>,
+}
+
+pub(super) fn read(root: &mut Section<'_>, targets: &Targets<'_>) -> Vec<Route> {
+    const TABLES: &str = "write [[routes]] for each";
+    let routes = root.list("routes", TABLES);
+    let mut names = BTreeSet::new();
+    let read = routes.iter().enumerate().filter_map(|(position, route)| {
+        route.table(TABLES, |section| {
+            let name = name(section, position, &mut names);
+            read_route(section, name, targets)
+        })?
+    });
+    read.collect()
+}
+
+fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) -> Option<Route> {
+    let criteria = criteria::read(section);
+    let functions = functions(section, targets);
+    let upstream = section.take("upstream");
+    let upstream = upstream.and_then(|value| {
+        let name = value.string()?;
+        check_defined(&value, &name, "upstream", targets.upstream_names.as_ref());
+        targets.upstreams.contains_key(&name).then_some(name)
+    });
+    let answers = section.has("respond") || section.has("redirect");
+    let answer = answer::read(section);
+    let body_size = section.take("body_size");
+    let route = Route {
+        name,
+        functions,
+        upstream,
+        body_size: body_size.and_then(|value| value.size(&(0..=TIB), 10 * MIB)),
+        keep_encoded_slashes: section.choice(
+            "encoded_slashes",
+            false,
+            &[("reject", false), ("keep", true)],
+        ),
+        criteria: criteria?,
+        answer,
+    };
+    check_action(section);
+    (route.answer.is_some() || !answers).then_some(route)
+}
+
+fn name(section: &mut Section<'_>, position: usize, names: &mut BTreeSet<String>) -> String {
+    let default = position.to_string();
+    let Some(value) = section.take("name") else {
+        names.insert(default.clone());
+        return default;
+    };
+    let Some(name) = value.string() else {
+        return default;
+    };
+    let good = |c: char| !c.is_control();
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || !name.chars().all(good) {
+        value.wrong(
+            format!("{} cannot be a name", value.shown()),
+            "write 1 to 64 characters without line breaks",
+        );
+    } else if !names.insert(name.clone()) {
+        value.wrong(
+            format!("{} is the name of another route", value.shown()),
+            "give each route a name of its own",
+        );
+    }
+    name
+}
+
+fn functions(section: &mut Section<'_>, targets: &Targets<'_>) -> Vec<String> {
+    let values = section.list("functions", FUNCTIONS);
+    let named: Vec<_> = values
+        .iter()
+        .filter_map(|value| Some((value, value.string()?)))
+        .collect();
+    for (value, name) in &named {
+        check_defined(value, name, "function", targets.function_names.as_ref());
+    }
+    if let Some((value, name)) = named.last()
+        && !section.has("upstream")
+        && !section.misspells("upstream")
+        && targets.functions.get(name).map(|f| f.on_failure) == Some(OnFailure::Bypass)
+    {
+        value.context.lacks(
+            &value.spot,
+            format!("nothing could answer in place of {name:?}, whose on_failure is \"bypass\""),
+            "give the route an upstream, or the function on_failure = \"fail\"",
+        );
+    }
+    named
+        .into_iter()
+        .map(|(_, name)| name)
+        .filter(|name| targets.functions.contains_key(name))
+        .collect()
+}
+
+fn check_defined(value: &Value<'_>, name: &str, kind: &str, names: Option<&BTreeSet<&str>>) {
+    let Some(names) = names else { return };
+    if names.contains(name) {
+        return;
+    }
+    let known = || names.iter().copied();
+    let remedy = match nearest(name, known()) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None if names.is_empty() => format!("define it in [{kind}s.NAME]"),
+        None => format!("defined are: {}", listed(known())),
+    };
+    let message = format!("there is no {kind} {}", quoted(name));
+    value.context.lacks(&value.spot, message, remedy);
+}
+
+fn check_action(section: &Section<'_>) {
+    let others = ["functions", "upstream", "respond", "redirect"];
+    let tries = |key: &&str| section.has(key) || section.misspells(key);
+    if !others.iter().any(tries) {
+        section.context.lacks(
+            &section.spot,
+            "the route does nothing",
+            "give it functions, an upstream, respond or redirect",
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! What all invocations hold together, counted in bytes against `[edge] memory`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The account of the whole node.
+#[derive(Debug)]
+pub(super) struct Budget {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            used: AtomicUsize::new(0),
+            limit,
+        })
+    }
+
+    /// Whether nothing is left for another invocation.
+    pub(super) fn is_spent(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.limit
+    }
+}
+
+/// What one invocation holds; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Charge {
+    budget: Arc<Budget>,
+    held: AtomicUsize,
+}
+
+impl Charge {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            budget,
+            held: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes `bytes` more, unless that would pass the limit.
+    pub(super) fn try_grow(&self, bytes: usize) -> bool {
+        let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.budget.limit {
+            self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        true
+    }
+
+    /// Corrects the charge to what was measured, even past the limit: it is held already.
+    pub(super) fn correct(&self, bytes: usize) {
+        let held = self.held.swap(bytes, Ordering::Relaxed);
+        if bytes > held {
+            self.budget.used.fetch_add(bytes - held, Ordering::Relaxed);
+        } else {
+            self.budget.used.fetch_sub(held - bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget
+            .used
+            .fetch_sub(*self.held.get_mut(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_charge_past_the_limit_takes_nothing_and_what_was_held_comes_back() {
+        let budget = Budget::new(100);
+        let first = Charge::new(Arc::clone(&budget));
+        assert!(first.try_grow(60));
+        let second = Charge::new(Arc::clone(&budget));
+        assert!(!second.try_grow(41));
+        assert!(second.try_grow(40));
+        assert!(budget.is_spent());
+        drop(first);
+        assert!(!budget.is_spent());
+        drop(second);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_measurement_replaces_the_charge() {
+        let budget = Budget::new(100);
+        let charge = Charge::new(Arc::clone(&budget));
+        assert!(charge.try_grow(90));
+        charge.correct(10);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 10);
+        charge.correct(150);
+        assert!(budget.is_spent());
+    }
+}

@@ -1,0 +1,29 @@
+//! What guests can import: one file per capability, all of them in module `env`.
+
+mod cache;
+mod clock;
+mod errors;
+mod fetch;
+mod frame;
+mod log;
+mod request;
+mod response;
+mod shared;
+
+use wasmtime::{Engine, Linker};
+
+use super::guest::Guest;
+
+/// The linker of every function: linking happens once, at load.
+pub(super) fn link(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    log::link(&mut linker)?;
+    shared::link(&mut linker)?;
+    errors::link(&mut linker)?;
+    request::link(&mut linker)?;
+    response::link(&mut linker)?;
+    cache::link(&mut linker)?;
+    fetch::link(&mut linker)?;
+    clock::link(&mut linker)?;
+    Ok(linker)
+}

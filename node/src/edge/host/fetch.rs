@@ -1,0 +1,147 @@
+//! HTTPS calls of guests, through the node's egress client.
+
+use aegis_abi::{Code, MAX_REQUEST_BODY, MAX_URL, MODULE, import};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
+use tokio::task::JoinSet;
+use wasmtime::{Caller, Linker};
+
+use super::frame::{Span, answer, frame};
+use crate::edge::guest::{Guest, HostError};
+use crate::egress::{Call, EgressError, UrlError};
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    without_body(linker, import::HTTP_GET, Method::GET)?;
+    without_body(linker, import::HTTP_DELETE, Method::DELETE)?;
+    with_body(linker, import::HTTP_POST, Method::POST)?;
+    with_body(linker, import::HTTP_PUT, Method::PUT)?;
+    Ok(())
+}
+
+fn without_body(linker: &mut Linker<Guest>, import: &str, method: Method) -> wasmtime::Result<()> {
+    linker.func_wrap_async(
+        MODULE,
+        import,
+        move |mut caller: Caller<'_, Guest>, (url, url_length): (i32, i32)| {
+            let method = method.clone();
+            Box::new(async move {
+                let call = prepare(&mut caller, method, Span::new(url, url_length), None);
+                finish(&mut caller, call).await
+            })
+        },
+    )?;
+    Ok(())
+}
+
+type UrlBodyType = (i32, i32, i32, i32, i32, i32);
+
+fn with_body(linker: &mut Linker<Guest>, import: &str, method: Method) -> wasmtime::Result<()> {
+    linker.func_wrap_async(
+        MODULE,
+        import,
+        move |mut caller: Caller<'_, Guest>,
+              (url, url_len, body, body_len, kind, kind_len): UrlBodyType| {
+            let method = method.clone();
+            Box::new(async move {
+                let body = (Span::new(body, body_len), Span::new(kind, kind_len));
+                let call = prepare(&mut caller, method, Span::new(url, url_len), Some(body));
+                finish(&mut caller, call).await
+            })
+        },
+    )?;
+    Ok(())
+}
+
+/// Counts the call and copies what it needs out of the guest.
+fn prepare(
+    caller: &mut Caller<'_, Guest>,
+    method: Method,
+    url: Span,
+    body: Option<(Span, Span)>,
+) -> Result<Call, HostError> {
+    let frame = frame(caller);
+    if url.len() > MAX_URL {
+        return Err(HostError::new(
+            Code::TooLarge,
+            "the url is longer than 8 KiB",
+        ));
+    }
+    let url = url.text(frame.memory)?.to_owned();
+    let mut headers = HeaderMap::new();
+    let mut bytes = Bytes::new();
+    if let Some((body, kind)) = body {
+        bytes = body.copy(frame.memory, MAX_REQUEST_BODY)?;
+        if let Some(kind) = content_type(kind.of(frame.memory)?)? {
+            headers.insert(CONTENT_TYPE, kind);
+        }
+    }
+    let guest = frame.guest;
+    if guest.usage.subrequests >= guest.function.limits.subrequests {
+        return Err(HostError::new(Code::LimitReached, "subrequests is reached"));
+    }
+    guest.usage.subrequests += 1;
+    Ok(Call {
+        caller: std::sync::Arc::clone(&guest.function.name),
+        method,
+        url,
+        headers,
+        body: bytes,
+    })
+}
+
+fn content_type(bytes: &[u8]) -> Result<Option<HeaderValue>, HostError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    HeaderValue::from_bytes(bytes)
+        .map(Some)
+        .map_err(|_| HostError::new(Code::BadArgument, "the content type is not a header value"))
+}
+
+async fn finish(caller: &mut Caller<'_, Guest>, call: Result<Call, HostError>) -> i32 {
+    let result = match call {
+        Ok(call) => send(caller, call).await,
+        Err(error) => Err(error),
+    };
+    answer(caller.data_mut(), result)
+}
+
+async fn send(caller: &mut Caller<'_, Guest>, call: Call) -> Result<i32, HostError> {
+    let function = std::sync::Arc::clone(&caller.data().function);
+    // On the host's own threads: a TLS handshake is not the guest's running time. The
+    // set aborts the call if the invocation is dropped.
+    let mut calls = JoinSet::new();
+    calls.spawn(async move { function.services.egress.call(&function.egress, call).await });
+    let reply = match calls.join_next().await {
+        Some(Ok(reply)) => reply?,
+        Some(Err(_)) | None => {
+            return Err(HostError::new(Code::Unavailable, "the call was cut short"));
+        }
+    };
+    let guest = caller.data_mut();
+    let length = guest.share(reply.body.clone())?;
+    guest.yielded = Some(reply.body);
+    Ok(length)
+}
+
+impl From<EgressError> for HostError {
+    fn from(error: EgressError) -> Self {
+        let code = match &error {
+            EgressError::BadUrl(UrlError::TooLong) => Code::TooLarge,
+            EgressError::BadUrl(_) => Code::BadArgument,
+            EgressError::NotAllowed(_) | EgressError::AddressRefused(_) => Code::NotAllowed,
+            EgressError::Timeout => Code::TimedOut,
+            EgressError::TooLarge(_) => Code::TooLarge,
+            EgressError::TooManyRedirects => Code::LimitReached,
+            EgressError::Resolve(_)
+            | EgressError::Connect(_)
+            | EgressError::Tls(_)
+            | EgressError::Transport(_) => Code::Unavailable,
+        };
+        Self {
+            code,
+            text: error.to_string().into(),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The one way from a guest's pointers to its memory.
+
+use aegis_abi::{Code, FAILURE};
+use bytes::Bytes;
+use wasmtime::{Caller, Extern};
+
+use crate::edge::guest::{Guest, HostError};
+
+/// A pointer and a length as the guest passed them, read as unsigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u32,
+    length: u32,
+}
+
+impl Span {
+    pub(super) fn new(pointer: i32, length: i32) -> Self {
+        Self {
+            start: pointer.cast_unsigned(),
+            length: length.cast_unsigned(),
+        }
+    }
+
+    /// Length in bytes, before anything was looked at.
+    pub(super) fn len(self) -> usize {
+        self.length as usize
+    }
+
+    fn range(self) -> Option<std::ops::Range<usize>> {
+        let start = self.start as usize;
+        Some(start..start.checked_add(self.len())?)
+    }
+
+    /// The bytes it names; an empty span at the very end of the memory is inside.
+    pub(super) fn of(self, memory: &[u8]) -> Result<&[u8], HostError> {
+        self.range()
+            .and_then(|range| memory.get(range))
+            .ok_or(OUTSIDE)
+    }
+
+    /// The same, to be written to.
+    pub(super) fn of_mut(self, memory: &mut [u8]) -> Result<&mut [u8], HostError> {
+        self.range()
+            .and_then(|range| memory.get_mut(range))
+            .ok_or(OUTSIDE)
+    }
+
+    /// UTF-8 text.
+    pub(super) fn text(self, memory: &[u8]) -> Result<&str, HostError> {
+        std::str::from_utf8(self.of(memory)?)
+            .map_err(|_| HostError::new(Code::BadArgument, "the text is not UTF-8"))
+    }
+
+    /// A copy of at most `limit` bytes; the length is checked before it is allocated.
+    pub(super) fn copy(self, memory: &[u8], limit: usize) -> Result<Bytes, HostError> {
+        let bytes = self.of(memory)?;
+        if bytes.len() > limit {
+            return Err(HostError::new(
+                Code::TooLarge,
+                "the data is larger than allowed",
+            ));
+        }
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+}
+
+const OUTSIDE: HostError = HostError::new(
+    Code::BadArgument,
+    "a pointer or length lies outside the guest's memory",
+);
+
+/// A guest's memory and the host's side of it.
+pub(super) struct Frame<'a> {
+    pub(super) memory: &'a mut [u8],
+    pub(super) guest: &'a mut Guest,
+}
+
+/// Splits a caller; the memory is looked up once per invocation.
+pub(super) fn frame<'a>(caller: &'a mut Caller<'_, Guest>) -> Frame<'a> {
+    if caller.data().memory.is_none() {
+        let function = std::sync::Arc::clone(&caller.data().function);
+        let found = caller
+            .get_module_export(&function.memory)
+            .and_then(Extern::into_memory);
+        caller.data_mut().memory = found;
+    }
+    match caller.data().memory {
+        Some(memory) => {
+            let (memory, guest) = memory.data_and_store_mut(caller);
+            Frame { memory, guest }
+        }
+        // Load checks that it is exported; without it every span is outside.
+        None => Frame {
+            memory: &mut [],
+            guest: caller.data_mut(),
+        },
+    }
+}
+
+/// Turns the result of a host call into what the guest sees.
+pub(super) fn answer(guest: &mut Guest, result: Result<i32, HostError>) -> i32 {
+    result.unwrap_or_else(|error| {
+        guest.last_error = Some(error);
+        FAILURE
+    })
+}
+
+/// Runs a host call that only needs the frame.
+pub(super) fn with_frame(
+    caller: &mut Caller<'_, Guest>,
+    call: impl FnOnce(&mut Frame<'_>) -> Result<i32, HostError>,
+) -> i32 {
+    let mut frame = frame(caller);
+    let result = call(&mut frame);
+    answer(frame.guest, result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn spans_outside_are_refused_and_the_empty_one_at_the_end_is_inside() {
+        let memory = [0u8; 64];
+        let end = 64;
+        for (pointer, length) in [
+            (0, -1),
+            (-1, 1),
+            (-16, 32),
+            (end - 1, 2),
+            (end + 1, 0),
+            (i32::MIN, i32::MIN),
+        ] {
+            assert_eq!(Span::new(pointer, length).of(&memory), Err(OUTSIDE));
+        }
+        assert_eq!(Span::new(end, 0).of(&memory), Ok([].as_slice()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_span_is_inside_or_refused(pointer: i32, length: i32, size in 0usize..200) {
+            let mut memory = vec![0u8; size];
+            let span = Span::new(pointer, length);
+            let end = u64::from(pointer.cast_unsigned()) + u64::from(length.cast_unsigned());
+            let inside = end <= size as u64;
+            prop_assert_eq!(span.of(&memory).is_ok(), inside);
+            prop_assert_eq!(span.of_mut(&mut memory).is_ok(), inside);
+            prop_assert_eq!(span.copy(&memory, size).is_ok(), inside);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! One run of one function, under its three clocks: fuel, running time, wall time.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tracing::{error, warn};
+use wasmtime::{Instance, ModuleExport, Store, Trap, UpdateDeadline};
+
+use super::admission::{Overloaded, Place};
+use super::budget::Charge;
+use super::edits::Edits;
+use super::error::Fault;
+use super::function::Function;
+use super::guest::{Guest, Limiter, MemorySpent, Usage};
+use super::meter::{Meter, Metered};
+use super::request::Request;
+use super::residency::Pagemap;
+use super::runtime::Runtime;
+
+/// What a successful invocation leaves.
+#[derive(Debug)]
+pub(super) struct Success {
+    pub(super) edits: Edits,
+    pub(super) terminated: bool,
+    pub(super) yielded: Option<Bytes>,
+}
+
+/// Why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    Fault(Fault),
+    Overloaded,
+}
+
+impl From<Overloaded> for Failure {
+    fn from(_: Overloaded) -> Self {
+        Self::Overloaded
+    }
+}
+
+/// What an invocation used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Fuel of start section and entry.
+    pub fuel: u64,
+    /// Time the guest itself ran.
+    pub running: Duration,
+    /// From admission to the end.
+    pub wall: Duration,
+    /// The largest linear memory it had, in bytes.
+    pub memory: usize,
+}
+
+/// The running time is used up.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the function's execution_time is used up")]
+struct TimeSpent;
+
+/// Runs `function` on the pool and waits for it, at most its wall time.
+pub(super) async fn invoke(
+    runtime: &Runtime,
+    function: &Arc<Function>,
+    request: &Arc<Request>,
+) -> (Result<Success, Failure>, Spent) {
+    let place = match runtime.admission.enter(&function.places).await {
+        Ok(place) => place,
+        Err(overloaded) => return (Err(overloaded.into()), Spent::default()),
+    };
+    let started = Instant::now();
+    let meter = Arc::new(Meter::default());
+    let future = prepare(runtime, function, request, (place, Arc::clone(&meter)));
+    let task = runtime.pool.spawn(future);
+    // Dropping the task at the deadline unwinds the guest and gives its place back.
+    let result = match tokio::time::timeout(function.limits.wall_time, task).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(Failure::Fault(Fault::Deadline)),
+    };
+    let spent = Spent {
+        fuel: meter.fuel.load(Ordering::Relaxed),
+        running: meter.spent(),
+        wall: started.elapsed(),
+        memory: meter.memory_peak.load(Ordering::Relaxed),
+    };
+    (result, spent)
+}
+
+/// The metered future of one invocation; everything it holds goes with it.
+fn prepare(
+    runtime: &Runtime,
+    function: &Arc<Function>,
+    request: &Arc<Request>,
+    (place, meter): (Place, Arc<Meter>),
+) -> impl Future<Output = Result<Success, Failure>> + Send + use<> {
+    let linear = Arc::new(Charge::new(Arc::clone(&runtime.budget)));
+    let own = Charge::new(Arc::clone(&runtime.budget));
+    let guest = Guest {
+        limiter: Limiter::new(function, (Arc::clone(&linear), own), Arc::clone(&meter)),
+        function: Arc::clone(function),
+        request: Arc::clone(request),
+        memory: None,
+        shared: Bytes::new(),
+        yielded: None,
+        edits: Edits::default(),
+        terminated: false,
+        last_error: None,
+        usage: Usage::default(),
+        meter: Arc::clone(&meter),
+        _place: place,
+    };
+    let on_wait = measure(runtime.pagemap.clone(), Arc::clone(&meter), linear);
+    let run = AssertUnwindSafe(run(guest)).catch_unwind();
+    let metered = Metered::new(meter, on_wait, run);
+    async move {
+        metered.await.unwrap_or_else(|_panic| {
+            error!("a host call panicked; the invocation counts as a trap");
+            Err(Failure::Fault(Fault::Trap))
+        })
+    }
+}
+
+/// Corrects the charge for a guest's memory to what it holds, each time it waits.
+fn measure(
+    pagemap: Option<Arc<Pagemap>>,
+    meter: Arc<Meter>,
+    linear: Arc<Charge>,
+) -> Box<dyn FnMut() + Send> {
+    Box::new(move || {
+        let base = meter.memory_base.load(Ordering::Relaxed);
+        let size = meter.memory_size.load(Ordering::Relaxed);
+        let Some(pagemap) = pagemap.as_ref().filter(|_| base != 0) else {
+            return;
+        };
+        if let Some(resident) = pagemap.resident(base, size) {
+            linear.correct(resident);
+        }
+    })
+}
+
+async fn run(guest: Guest) -> Result<Success, Failure> {
+    let function = Arc::clone(&guest.function);
+    let mut store = Store::new(function.pre.module().engine(), guest);
+    let result = execute(&mut store, &function).await;
+    let outcome = match result {
+        Ok(value) if value >= 0 => Ok(()),
+        Ok(_negative) => Err(Failure::Fault(Fault::Error)),
+        Err(error) => Err(classify(&error, store.data())),
+    };
+    let guest = store.into_data();
+    report_dropped_logs(&guest);
+    outcome.map(|()| Success {
+        edits: guest.edits,
+        terminated: guest.terminated,
+        yielded: guest.yielded,
+    })
+}
+
+/// Start section and `_initialize` with their own fuel, then the entry with the same again.
+async fn execute(store: &mut Store<Guest>, function: &Function) -> wasmtime::Result<i32> {
+    let fuel = function.limits.fuel;
+    store.limiter(|guest| &mut guest.limiter);
+    store.set_fuel(fuel)?;
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|context| {
+        let guest = context.data();
+        if guest.meter.running() > guest.function.limits.execution_time {
+            return Err(wasmtime::Error::new(TimeSpent));
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+    let started = start(store, function).await;
+    count_fuel(store, fuel);
+    let instance = started?;
+    store.set_fuel(fuel)?;
+    let value = call(store, instance, &function.entry).await;
+    count_fuel(store, fuel);
+    value
+}
+
+async fn start(store: &mut Store<Guest>, function: &Function) -> wasmtime::Result<Instance> {
+    let instance = function.pre.instantiate_async(&mut *store).await?;
+    store.data_mut().limiter.instantiated = true;
+    if let Some(memory) = instance
+        .get_module_export(&mut *store, &function.memory)
+        .and_then(wasmtime::Extern::into_memory)
+    {
+        let base = memory.data_ptr(&*store) as usize;
+        let guest = store.data_mut();
+        guest.memory = Some(memory);
+        guest.meter.memory_base.store(base, Ordering::Relaxed);
+    }
+    if let Some(initialize) = &function.initialize {
+        call(store, instance, initialize).await?;
+    }
+    Ok(instance)
+}
+
+/// Calls an export that was checked at load to be `() -> i32` or `() -> ()`.
+async fn call(
+    store: &mut Store<Guest>,
+    instance: Instance,
+    export: &ModuleExport,
+) -> wasmtime::Result<i32> {
+    let func = instance
+        .get_module_export(&mut *store, export)
+        .and_then(wasmtime::Extern::into_func)
+        .ok_or_else(|| wasmtime::Error::msg("a checked export is missing"))?;
+    if let Ok(typed) = func.typed::<(), i32>(&*store) {
+        return typed.call_async(store, ()).await;
+    }
+    func.typed::<(), ()>(&*store)?.call_async(store, ()).await?;
+    Ok(0)
+}
+
+/// After an epoch interruption wasmtime reports nothing consumed, so a figure may be low.
+fn count_fuel(store: &Store<Guest>, given: u64) {
+    let left = store.get_fuel().unwrap_or(given);
+    let used = given.saturating_sub(left);
+    store.data().meter.fuel.fetch_add(used, Ordering::Relaxed);
+}
+
+fn classify(error: &wasmtime::Error, guest: &Guest) -> Failure {
+    if error.is::<MemorySpent>() {
+        return Failure::Overloaded;
+    }
+    let fault = if error.is::<TimeSpent>() {
+        Fault::Time
+    } else if matches!(error.downcast_ref::<Trap>(), Some(Trap::OutOfFuel)) {
+        Fault::Fuel
+    } else if guest.limiter.refused {
+        Fault::Memory
+    } else {
+        Fault::Trap
+    };
+    warn!(
+        function = &*guest.function.name,
+        request_id = guest.request.id,
+        code = fault.code(),
+        cause = format!("{error:?}"),
+        "a function failed"
+    );
+    Failure::Fault(fault)
+}
+
+fn report_dropped_logs(guest: &Guest) {
+    if guest.usage.log_dropped > 0 {
+        warn!(
+            function = &*guest.function.name,
+            request_id = guest.request.id,
+            dropped = guest.usage.log_dropped,
+            limit = guest.function.limits.log_size,
+            "log records past log_size were dropped"
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! What every function shares: engine, pool, admission, memory account.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wasmtime::{Engine, Linker, Module, UnknownImportError};
+
+use super::admission::Admission;
+use super::budget::Budget;
+use super::engine::{self, Capacity};
+use super::error::{LoadError, RuntimeError};
+use super::function::{Exports, Function, FunctionSettings, Services, check_minimums};
+use super::guest::Guest;
+use super::host;
+use super::limits::{ModuleLimits, Settings};
+use super::module::{self, Sha};
+use super::pool::Pool;
+use super::residency::Pagemap;
+
+/// The edge runtime. It outlives reloads unless its settings change.
+pub struct Runtime {
+    settings: Settings,
+    capacity: Capacity,
+    engine: Engine,
+    linker: Linker<Guest>,
+    pub(super) pool: Pool,
+    pub(super) admission: Admission,
+    pub(super) budget: Arc<Budget>,
+    pub(super) pagemap: Option<Arc<Pagemap>>,
+}
+
+/// Modules compiled so far, by content. A reload starts from the ones in use, so what
+/// has not changed is not compiled again.
+#[derive(Debug, Default)]
+pub struct Compiled {
+    modules: HashMap<Sha, Module>,
+}
+
+impl Runtime {
+    /// Host calls do their input and output on `io`.
+    ///
+    /// # Errors
+    /// When the address space cannot hold the pool, or no thread can be started.
+    pub fn start(
+        settings: Settings,
+        capacity: Capacity,
+        io: &tokio::runtime::Handle,
+    ) -> Result<Self, RuntimeError> {
+        let engine = engine::start(capacity)?;
+        let linker =
+            host::link(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
+        let budget = Budget::new(settings.memory);
+        Ok(Self {
+            pool: Pool::start(settings.threads, io)?,
+            admission: Admission::new(
+                settings.max_in_flight,
+                settings.queue_timeout,
+                Arc::clone(&budget),
+            ),
+            budget,
+            pagemap: Pagemap::open().map(Arc::new),
+            settings,
+            capacity,
+            engine,
+            linker,
+        })
+    }
+
+    /// Whether this runtime can serve these settings as it is.
+    pub fn suits(&self, settings: &Settings, capacity: Capacity) -> bool {
+        self.settings == *settings && self.capacity == capacity
+    }
+
+    /// Reads, checks, compiles and links one function.
+    ///
+    /// # Errors
+    /// Whatever would otherwise come up at the first request.
+    pub fn load(
+        &self,
+        settings: FunctionSettings,
+        services: Services,
+        compiled: &mut Compiled,
+    ) -> Result<Function, LoadError> {
+        let limits = &self.settings.module_limits;
+        let source = module::read(&settings.module, limits)?;
+        check_pin(&settings, &source.sha256)?;
+        let module = self.compile(&source, limits, compiled)?;
+        check_minimums(&module, &settings.limits)?;
+        let exports = Exports::of(&module, &settings.entry)?;
+        let pre = self
+            .linker
+            .instantiate_pre(&module)
+            .map_err(|error| refused_import(&error))?;
+        let origin = (source.sha256, source.bytes.len());
+        Ok(Function::new(settings, pre, exports, services, origin))
+    }
+
+    fn compile(
+        &self,
+        source: &module::Source,
+        limits: &ModuleLimits,
+        compiled: &mut Compiled,
+    ) -> Result<Module, LoadError> {
+        if let Some(module) = compiled.modules.get(&source.sha256) {
+            return Ok(module.clone());
+        }
+        let module = module::compile(&self.engine, &source.bytes, limits)?;
+        compiled.modules.insert(source.sha256, module.clone());
+        Ok(module)
+    }
+}
+
+fn check_pin(settings: &FunctionSettings, found: &Sha) -> Result<(), LoadError> {
+    match &settings.sha256 {
+        Some(pinned) if pinned != found => Err(LoadError::Digest {
+            found: module::hex(found),
+            pinned: module::hex(pinned),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Wasmtime names the import; this says whose side each type is.
+fn refused_import(error: &wasmtime::Error) -> LoadError {
+    LoadError::Import(match error.downcast_ref::<UnknownImportError>() {
+        Some(unknown) => format!(
+            "import {}.{}: the host has no such function",
+            unknown.module(),
+            unknown.name()
+        ),
+        None => format!("{error:#} (expected: by the module, found: in the host)"),
+    })
+}
+
+impl Compiled {
+    /// The modules of these functions.
+    pub fn of<'f>(functions: impl IntoIterator<Item = &'f Arc<Function>>) -> Self {
+        let modules = functions
+            .into_iter()
+            .map(|function| (*function.digest(), function.pre.module().clone()))
+            .collect();
+        Self { modules }
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

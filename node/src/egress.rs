@@ -1,0 +1,94 @@
+//! The HTTPS client of edge functions: which hosts they may call, which
+//! addresses those may have, and how much time and memory one call may take.
+//!
+//! A call passes three gates, each closed by default: the URL's form
+//! ([`Target`]), the allow lists of the node and of the function
+//! ([`AllowList`]), and the address policy, which every address the name
+//! resolves to must satisfy ([`is_public`]). All three are passed again for
+//! every redirect.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use ipnet::IpNet;
+
+mod address;
+mod allow;
+mod body;
+mod client;
+mod error;
+mod journal;
+mod redirect;
+mod resolve;
+mod roots;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use self::address::is_public;
+pub use self::allow::{AllowEntry, AllowList, EntryError};
+pub use self::client::Client;
+pub use self::error::{BuildError, Denial, EgressError, Part};
+pub use self::target::{Host, Target, UrlError};
+
+/// Longest time of one call, from resolving the name to the body's last byte,
+/// redirects included.
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest response body in bytes, counted after decompression.
+pub const MAX_RESPONSE: usize = 1024 * 1024;
+
+/// Largest request body in bytes.
+pub const MAX_REQUEST_BODY: usize = 1024 * 1024;
+
+/// Longest URL in bytes, as given and in its normal form.
+pub const MAX_URL: usize = 8 * 1024;
+
+/// Redirects followed by one call.
+pub const MAX_REDIRECTS: usize = 3;
+
+/// Largest header of a response: names and values together, in bytes.
+pub const MAX_RESPONSE_HEADER: usize = 64 * 1024;
+
+/// What the operator decides about egress. The default allows nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// Hosts any function of the node may call; a function's grant narrows it.
+    pub allow: AllowList,
+    /// PEM file of trust anchors besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Networks exempt from the ban on addresses that are not public.
+    pub allow_private: Vec<IpNet>,
+    /// Resolvers to ask; empty: the system's.
+    pub nameservers: Vec<SocketAddr>,
+}
+
+/// One HTTPS request a function makes.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Name of the function, for the log.
+    pub caller: Arc<str>,
+    /// Any method but CONNECT and TRACE.
+    pub method: Method,
+    /// The URL as the guest wrote it; nothing of it is trusted.
+    pub url: String,
+    /// Headers of the guest's choice; those the node owns are left out.
+    pub headers: HeaderMap,
+    /// At most [`MAX_REQUEST_BODY`] bytes.
+    pub body: Bytes,
+}
+
+/// The answer to a [`Call`], whatever its status.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The last hop's status.
+    pub status: StatusCode,
+    /// The last hop's headers, at most [`MAX_RESPONSE_HEADER`] bytes.
+    pub headers: HeaderMap,
+    /// The decompressed body, at most [`MAX_RESPONSE`] bytes.
+    pub body: Bytes,
+}

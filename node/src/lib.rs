@@ -1,0 +1,14 @@
+//! AEGIS, an edge node: a reverse proxy that runs untrusted WebAssembly functions on
+//! the routes its operator chooses. The binary `aegis` is a thin shell around this library.
+
+pub mod cache;
+pub mod cli;
+pub mod config;
+pub mod edge;
+pub mod egress;
+pub mod listener;
+pub mod proxy;
+pub mod route;
+pub mod server;
+pub mod telemetry;
+pub mod upstream;

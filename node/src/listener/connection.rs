@@ -1,0 +1,147 @@
+//! What the guard of a connection and the proxy tell each other about it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::gate::Place;
+use super::limits::Limits;
+
+tokio::task_local! {
+    /// The connection whose requests the current task serves.
+    pub(super) static CURRENT: Arc<Connection>;
+}
+
+/// The connection of the request being served; `None` outside a guarded listener.
+pub fn current() -> Option<Arc<Connection>> {
+    CURRENT.try_with(Arc::clone).ok()
+}
+
+/// What is being read from a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Between requests.
+    Idle = 0,
+    /// Part of a header is there.
+    Header = 1,
+    /// A header is complete; nothing is owed by the client.
+    Request = 2,
+    /// The client owes the rest of a body.
+    Body = 3,
+}
+
+/// One downstream connection.
+#[derive(Debug)]
+pub struct Connection {
+    phase: AtomicU8,
+    /// Time spent waiting for the client's body, in nanoseconds.
+    waited: AtomicU64,
+    /// Bytes of the body received.
+    received: AtomicU64,
+    pub(super) limits: Limits,
+    _place: Place,
+}
+
+/// A slow body is judged only after this much waiting.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl Connection {
+    pub(super) fn new(limits: Limits, place: Place) -> Self {
+        Self {
+            phase: AtomicU8::new(Phase::Idle as u8),
+            waited: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            limits,
+            _place: place,
+        }
+    }
+
+    /// A header is complete: its deadline is over.
+    pub fn header_read(&self) {
+        self.enter(Phase::Request);
+    }
+
+    /// The client owes a body from now on.
+    pub fn expect_body(&self) {
+        self.waited.store(0, Ordering::Relaxed);
+        self.received.store(0, Ordering::Relaxed);
+        self.enter(Phase::Body);
+    }
+
+    /// The body is complete.
+    pub fn body_read(&self) {
+        self.enter(Phase::Request);
+    }
+
+    /// The answer is out; the next byte starts a new request.
+    pub fn request_done(&self) {
+        self.enter(Phase::Idle);
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Idle,
+            1 => Phase::Header,
+            3 => Phase::Body,
+            _ => Phase::Request,
+        }
+    }
+
+    /// Counts a piece of the body and the wait for it.
+    pub(super) fn count_body(&self, bytes: u64, wait: Duration) {
+        let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(nanos, Ordering::Relaxed);
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether the body comes slower than `body_rate`, not counting the time in which
+    /// nobody waited for it.
+    pub fn body_is_too_slow(&self) -> bool {
+        let waited = Duration::from_nanos(self.waited.load(Ordering::Relaxed));
+        let received = self.received.load(Ordering::Relaxed);
+        waited > GRACE && received < self.limits.body_rate.saturating_mul(waited.as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listener::gate::Gate;
+
+    fn connection() -> Connection {
+        let gate = Gate::default();
+        let place = gate
+            .enter("127.0.0.1".parse().expect("an address"), &Limits::default())
+            .expect("room");
+        Connection::new(Limits::default(), place)
+    }
+
+    #[test]
+    fn a_body_is_judged_by_the_time_spent_waiting_for_it() {
+        let connection = connection();
+        connection.expect_body();
+        connection.count_body(10, Duration::from_secs(9));
+        assert!(
+            !connection.body_is_too_slow(),
+            "within the first ten seconds"
+        );
+        connection.count_body(10, Duration::from_secs(3));
+        assert!(connection.body_is_too_slow());
+        connection.count_body(1 << 20, Duration::from_secs(1));
+        assert!(!connection.body_is_too_slow(), "it caught up");
+    }
+
+    #[test]
+    fn each_body_is_judged_alone() {
+        let connection = connection();
+        connection.expect_body();
+        connection.count_body(0, Duration::from_secs(100));
+        connection.body_read();
+        connection.expect_body();
+        assert!(!connection.body_is_too_slow());
+    }
+}

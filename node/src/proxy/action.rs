@@ -1,0 +1,65 @@
+//! What a route does with a request, compiled from the configuration at load.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::edge::Chain;
+use crate::listener::Limits;
+use crate::route::Table;
+use crate::upstream::Upstream;
+
+/// Everything that a reload replaces, in one piece: a request uses one snapshot from
+/// its first byte to its last.
+pub struct Snapshot {
+    /// Which action a request takes.
+    pub routes: Table<Arc<Action>>,
+    /// What clients may send.
+    pub limits: Limits,
+}
+
+/// One route's action.
+pub struct Action {
+    /// The route's name, for logs.
+    pub name: Arc<str>,
+    /// Where the request goes.
+    pub target: Target,
+    /// Largest request body, in bytes.
+    pub body_size: u64,
+    /// Whether `%2F` in the path is an opaque character or a reason to refuse.
+    pub encoded_slashes: EncodedSlashes,
+}
+
+/// What becomes of a matched request.
+pub enum Target {
+    /// A fixed answer.
+    Answer(StaticAnswer),
+    /// Functions answer.
+    Functions(Chain),
+    /// Functions first, then an upstream.
+    FunctionsThenUpstream(Chain, Arc<Upstream>),
+    /// Straight to an upstream.
+    Upstream(Arc<Upstream>),
+}
+
+/// What to do with `%2F`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncodedSlashes {
+    /// 400.
+    #[default]
+    Reject,
+    /// An opaque character.
+    Keep,
+}
+
+/// A `respond` or `redirect` route.
+#[derive(Clone, Debug)]
+pub struct StaticAnswer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers, without those that frame it.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}

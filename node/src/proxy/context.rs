@@ -1,0 +1,164 @@
+//! What one request carries through the phases.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::action::{Action, Snapshot};
+use super::error::ErrorCode;
+use crate::edge::{Edits, Record};
+use crate::listener::Connection;
+use crate::upstream::Lease;
+
+/// State of one request.
+pub struct Context {
+    /// One snapshot for the whole request.
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) started: Instant,
+    pub(super) id: String,
+    pub(super) client: Option<IpAddr>,
+    pub(super) action: Option<Arc<Action>>,
+    /// What the access log says, if not told by anything else.
+    pub(super) error: Option<ErrorCode>,
+    pub(super) body: RequestBody,
+    pub(super) exchange: Exchange,
+    /// One for each function that ran.
+    pub(super) records: Vec<Record>,
+    pub(super) edits: Edits,
+    _active: Active,
+}
+
+/// The request's body.
+#[derive(Debug, Default)]
+pub(super) struct RequestBody {
+    /// Bytes seen so far.
+    pub(super) received: u64,
+    /// Read in full for the functions; what the upstream gets.
+    pub(super) buffered: Option<Bytes>,
+}
+
+/// The exchange with the upstream.
+#[derive(Default)]
+pub(super) struct Exchange {
+    pub(super) lease: Option<Lease>,
+    /// Backends that could not be connected to.
+    pub(super) tried: Vec<SocketAddr>,
+    pub(super) started: Option<Instant>,
+    /// Until the header of the answer was there.
+    pub(super) took: Option<Duration>,
+    /// What replaces the answer's body.
+    pub(super) body: ReplacedBody,
+}
+
+/// Whether and how the upstream's body is replaced.
+#[derive(Debug, Default)]
+pub(super) enum ReplacedBody {
+    /// It passes.
+    #[default]
+    No,
+    /// To be sent instead of the first piece of the upstream's.
+    Pending(Bytes),
+    /// Sent; the rest of the upstream's is dropped.
+    Sent,
+    /// The upstream sends no body that could be replaced, so the whole answer is
+    /// written by the node.
+    Whole(Box<pingora::http::ResponseHeader>, Bytes),
+}
+
+impl Context {
+    pub(super) fn new(snapshot: Arc<Snapshot>, activity: &Arc<Activity>) -> Self {
+        Self {
+            snapshot,
+            connection: crate::listener::current(),
+            started: Instant::now(),
+            id: format!("{:032x}", fastrand::u128(..)),
+            client: None,
+            action: None,
+            error: None,
+            body: RequestBody::default(),
+            exchange: Exchange::default(),
+            records: Vec::new(),
+            edits: Edits::default(),
+            _active: Active::enter(activity),
+        }
+    }
+}
+
+/// Which requests are under way, for a drain.
+#[derive(Debug, Default)]
+pub struct Activity {
+    requests: AtomicUsize,
+    draining: AtomicBool,
+    idle: Notify,
+}
+
+impl Activity {
+    /// From now on every answer closes its connection.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Activity::drain`] was called.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Returns once no request is under way.
+    pub async fn idle(&self) {
+        loop {
+            let notified = self.idle.notified();
+            if self.requests.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Requests under way.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Acquire)
+    }
+}
+
+/// Counts one request for as long as it lives.
+struct Active(Arc<Activity>);
+
+impl Active {
+    fn enter(activity: &Arc<Activity>) -> Self {
+        activity.requests.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let last = self.0.requests.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && self.0.is_draining() {
+            self.0.idle.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_drain_waits_for_the_last_request() {
+        let activity = Arc::new(Activity::default());
+        activity.idle().await;
+        let request = Active::enter(&activity);
+        activity.drain();
+        let waiting = Arc::clone(&activity);
+        let drained = tokio::spawn(async move { waiting.idle().await });
+        tokio::task::yield_now().await;
+        assert!(!drained.is_finished());
+        drop(request);
+        drained.await.expect("no panic");
+    }
+}

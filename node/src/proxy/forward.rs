@@ -1,0 +1,69 @@
+//! What the upstream is sent besides the client's own request.
+
+use std::net::SocketAddr;
+
+use http::header::{HOST, VIA};
+use http::{HeaderName, HeaderValue, Uri, Version};
+use pingora::Result;
+use pingora::http::RequestHeader;
+
+use super::context::Context;
+use super::request::{CDN_LOOP, NODE_NAME};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Adds who asked, through whom, and under which id.
+pub(super) fn add_headers(
+    upstream: &mut RequestHeader,
+    received: Version,
+    context: &Context,
+) -> Result<()> {
+    if let Some(client) = context.client {
+        upstream.insert_header(X_FORWARDED_FOR, client.to_string())?;
+    }
+    upstream.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static("http"))?;
+    match upstream.headers.get(HOST).cloned() {
+        Some(host) => upstream.insert_header(X_FORWARDED_HOST, host)?,
+        None => add_host(upstream, context)?,
+    }
+    upstream.insert_header(X_REQUEST_ID, context.id.as_str())?;
+    upstream.append_header(VIA, HeaderValue::from_static(via(received)))?;
+    upstream.append_header(CDN_LOOP, HeaderValue::from_static(NODE_NAME))?;
+    Ok(())
+}
+
+/// HTTP/1.0 needs no Host, but the HTTP/1.1 spoken to the backend does.
+fn add_host(upstream: &mut RequestHeader, context: &Context) -> Result<()> {
+    let backend = context
+        .exchange
+        .lease
+        .as_ref()
+        .map(|l| l.backend().address());
+    upstream.insert_header(
+        HOST,
+        backend.map_or(String::new(), |a: SocketAddr| a.to_string()),
+    )
+}
+
+/// RFC 9110, section 7.6.3.
+fn via(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0 aegis",
+        Version::HTTP_2 => "2 aegis",
+        _ => "1.1 aegis",
+    }
+}
+
+/// Replaces the target where the normal form differs from what was received.
+pub(super) fn set_target(header: &mut RequestHeader, target: String) -> bool {
+    match Uri::try_from(target) {
+        Ok(uri) => {
+            header.set_uri(uri);
+            true
+        }
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,176 @@
+//! Answers the node makes itself: of functions, of routes without an origin, of errors.
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CONTENT_TYPE, DATE, EXPECT, HeaderName, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::date::get_cached_date;
+use pingora::proxy::Session;
+use tokio::time::{Duration, timeout};
+
+use super::action::StaticAnswer;
+use super::error::{self, ErrorCode, PROBLEM_JSON, Row};
+use super::request::content_length;
+use crate::edge::{Answer, Edits, HeaderEdit};
+use crate::listener::Refusal;
+
+const X_AEGIS_ERROR: HeaderName = HeaderName::from_static("x-aegis-error");
+
+/// An unread body of at most this size is read, so that the connection can be kept.
+const DRAINED: u64 = 64 * 1024;
+/// How long a client that is still sending gets to read why it should not.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Sends a fixed answer.
+pub(super) async fn fixed(session: &mut Session, answer: &StaticAnswer) -> Result<()> {
+    let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
+    for (name, value) in &answer.headers {
+        header.append_header(name.clone(), value.clone())?;
+    }
+    send(session, header, answer.body.clone()).await
+}
+
+/// Sends a function's answer.
+pub(super) async fn function(session: &mut Session, answer: Answer) -> Result<()> {
+    let mut header = ResponseHeader::build(answer.status, None)?;
+    header.insert_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))?;
+    apply(&answer.edits, &mut header)?;
+    send(session, header, answer.body).await
+}
+
+/// Applies header edits in their order.
+pub(super) fn apply(edits: &Edits, header: &mut ResponseHeader) -> Result<()> {
+    for edit in &edits.headers {
+        match edit {
+            HeaderEdit::Set(name, value) => header.insert_header(name.clone(), value.clone())?,
+            HeaderEdit::Add(name, value) => {
+                header.append_header(name.clone(), value.clone())?;
+            }
+            HeaderEdit::Remove(name) => {
+                header.remove_header(name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sends a problem document. One that refuses a body waits for the client to read it.
+pub(super) async fn problem(
+    session: &mut Session,
+    code: ErrorCode,
+    request_id: &str,
+    allow: Option<HeaderValue>,
+) -> Result<()> {
+    let row = code.row();
+    let mut header = ResponseHeader::build(row.status, Some(8))?;
+    for (name, value) in problem_headers(row) {
+        header.insert_header(name, value)?;
+    }
+    if let Some(allow) = allow {
+        header.insert_header(ALLOW, allow)?;
+    }
+    let body = Bytes::from(error::problem(row, request_id));
+    if code == ErrorCode::BodyTooLarge || code == ErrorCode::RequestTimeout {
+        session.set_keepalive(None);
+        write(session, header, body).await?;
+        linger(session).await;
+        return Ok(());
+    }
+    send(session, header, body).await
+}
+
+fn problem_headers(row: Row) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = vec![
+        (CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)),
+        (X_AEGIS_ERROR, HeaderValue::from_static(row.code)),
+        (
+            http::header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ),
+    ];
+    if row.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.push((RETRY_AFTER, HeaderValue::from_static(error::RETRY_AFTER)));
+    }
+    headers
+}
+
+/// Sends an answer and leaves the connection usable if the client owes little or nothing.
+async fn send(session: &mut Session, header: ResponseHeader, body: Bytes) -> Result<()> {
+    if !session.is_body_done() {
+        drain_small(session).await;
+    }
+    write(session, header, body).await
+}
+
+/// The bytes on the wire; the node alone frames them.
+pub(super) async fn write(
+    session: &mut Session,
+    mut header: ResponseHeader,
+    body: Bytes,
+) -> Result<()> {
+    header.insert_header(DATE, get_cached_date())?;
+    let sends_body = has_body(&session.req_header().method, header.status);
+    if header.status != StatusCode::NO_CONTENT && header.status != StatusCode::NOT_MODIFIED {
+        header.set_content_length(body.len())?;
+    }
+    let sends_body = sends_body && !body.is_empty();
+    session
+        .write_response_header(Box::new(header), !sends_body)
+        .await?;
+    if sends_body {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+/// Whether HTTP allows a body in this answer (RFC 9110, section 6.4.1).
+pub(super) fn has_body(method: &Method, status: StatusCode) -> bool {
+    method != Method::HEAD
+        && status != StatusCode::NO_CONTENT
+        && status != StatusCode::NOT_MODIFIED
+        && !status.is_informational()
+}
+
+/// A client that waits for `100 Continue` is not asked for its body now.
+async fn drain_small(session: &mut Session) {
+    let headers: &HeaderMap = &session.req_header().headers;
+    let small = content_length(headers).is_some_and(|length| length <= DRAINED);
+    if small && !headers.contains_key(EXPECT) {
+        timeout(LINGER, discard(session)).await.ok();
+    }
+}
+
+/// Closing at once would reset the connection under the client's feet (RFC 9112, 9.6).
+async fn linger(session: &mut Session) {
+    timeout(LINGER, discard(session)).await.ok();
+}
+
+async fn discard(session: &mut Session) {
+    while let Ok(Some(_)) = session.read_request_body().await {}
+}
+
+/// A whole answer for a connection on which there is no request to answer yet.
+pub fn raw(refusal: Refusal) -> Vec<u8> {
+    let row = ErrorCode::of_refusal(refusal).row();
+    let body = error::problem(row, "-");
+    let mut answer = format!(
+        "HTTP/1.1 {} {}\r\ndate: {}\r\nconnection: close\r\ncontent-length: {}\r\n",
+        row.status.as_u16(),
+        row.status.canonical_reason().unwrap_or_default(),
+        get_cached_date().to_str().unwrap_or_default(),
+        body.len(),
+    )
+    .into_bytes();
+    for (name, value) in problem_headers(row) {
+        answer.extend_from_slice(name.as_str().as_bytes());
+        answer.extend_from_slice(b": ");
+        answer.extend_from_slice(value.as_bytes());
+        answer.extend_from_slice(b"\r\n");
+    }
+    answer.extend_from_slice(b"\r\n");
+    answer.extend_from_slice(&body);
+    answer
+}

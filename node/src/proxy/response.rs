@@ -1,0 +1,137 @@
+//! The upstream's answer on its way to the client.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, HeaderName, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Method, StatusCode};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::date::get_cached_date;
+use pingora::{Error, ErrorType, Result};
+
+use super::context::{Context, ReplacedBody};
+use super::respond::{apply, has_body};
+
+/// Raised to make the library stop forwarding an answer that the node writes itself.
+pub(super) const ANSWERED_BY_THE_NODE: ErrorType = ErrorType::Custom("answered by the node");
+
+/// Headers that are about one connection only (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    TE,
+    TRAILER,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Headers that describe a body which is being replaced.
+const OF_THE_BODY: [HeaderName; 6] = [
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    ETAG,
+    ACCEPT_RANGES,
+    HeaderName::from_static("digest"),
+];
+
+/// Removes hop-by-hop headers, those that `Connection` names included.
+pub(super) fn strip_hop_by_hop(header: &mut ResponseHeader) {
+    let named: Vec<HeaderName> = header
+        .headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING)
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        header.remove_header(name);
+    }
+}
+
+/// Applies the functions' response edits.
+///
+/// # Errors
+/// [`ANSWERED_BY_THE_NODE`] when the upstream sends no body that could be replaced: the
+/// whole answer is then in the context.
+pub(super) fn edit(
+    context: &mut Context,
+    method: &Method,
+    header: &mut ResponseHeader,
+) -> Result<()> {
+    if !header.headers.contains_key(DATE) {
+        header.insert_header(DATE, get_cached_date())?;
+    }
+    let upstream_sends = sends_body(method, header);
+    if let Some(status) = context.edits.status {
+        header.set_status(status)?;
+    }
+    apply(&context.edits, header)?;
+    let replacement = context.edits.body.take();
+    let replacement = replacement.filter(|_| has_body(method, header.status));
+    match replacement {
+        Some(body) => replace(context, header, body, upstream_sends),
+        None => {
+            drop_forbidden(context, method, header);
+            Ok(())
+        }
+    }
+}
+
+/// Whether a body follows the upstream's header.
+fn sends_body(method: &Method, header: &ResponseHeader) -> bool {
+    let empty = header
+        .headers
+        .get(CONTENT_LENGTH)
+        .is_some_and(|length| length == "0");
+    has_body(method, header.status) && !empty
+}
+
+fn replace(
+    context: &mut Context,
+    header: &mut ResponseHeader,
+    body: Bytes,
+    upstream_sends: bool,
+) -> Result<()> {
+    for name in &OF_THE_BODY {
+        header.remove_header(name);
+    }
+    if !upstream_sends {
+        context.exchange.body = ReplacedBody::Whole(Box::new(header.clone()), body);
+        return Error::err(ANSWERED_BY_THE_NODE);
+    }
+    header.set_content_length(body.len())?;
+    context.exchange.body = ReplacedBody::Pending(body);
+    Ok(())
+}
+
+/// A status edited to one without a body takes the upstream's body away.
+fn drop_forbidden(context: &mut Context, method: &Method, header: &mut ResponseHeader) {
+    let edited = context.edits.status.is_some() && method != Method::HEAD;
+    let bodiless =
+        header.status == StatusCode::NO_CONTENT || header.status == StatusCode::NOT_MODIFIED;
+    if edited && bodiless {
+        header.remove_header(&CONTENT_LENGTH);
+        header.remove_header(&TRANSFER_ENCODING);
+        context.exchange.body = ReplacedBody::Sent;
+    }
+}
+
+/// Replaces one piece of the upstream's body.
+pub(super) fn filter_body(replaced: &mut ReplacedBody, piece: &mut Option<Bytes>) {
+    match std::mem::take(replaced) {
+        ReplacedBody::No => {}
+        ReplacedBody::Pending(body) => {
+            *piece = Some(body);
+            *replaced = ReplacedBody::Sent;
+        }
+        ReplacedBody::Sent => {
+            *piece = None;
+            *replaced = ReplacedBody::Sent;
+        }
+        whole @ ReplacedBody::Whole(..) => *replaced = whole,
+    }
+}

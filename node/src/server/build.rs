@@ -1,0 +1,164 @@
+//! From a configuration to everything that serves it.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::functions::{self, Functions};
+use super::routes::{self, Parts};
+use crate::cache::{self, Cache};
+use crate::config::{Config, Problem};
+use crate::edge::{Compiled, Runtime, Services};
+use crate::egress::{self, BuildError, Client};
+use crate::proxy::Snapshot;
+
+/// What one configuration becomes.
+pub(super) struct Built {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) resources: Resources,
+}
+
+/// What a reload keeps if its settings have not changed: connections, cached entries,
+/// compiled modules, threads.
+pub(super) struct Resources {
+    cache: (cache::Settings, Cache),
+    egress: (egress::Settings, Arc<Client>),
+    /// `None` without functions.
+    runtime: Option<Arc<Runtime>>,
+    pub(super) functions: Functions,
+}
+
+/// Builds everything, starting from what is already there.
+///
+/// # Errors
+/// Every problem found; nothing that serves is touched.
+pub(super) fn build(
+    config: &Config,
+    previous: Option<&Resources>,
+    io: &Handle,
+) -> Result<Built, Vec<Problem>> {
+    let _entered = io.enter();
+    let mut problems = Vec::new();
+    let cache = cache_client(config, previous, &mut problems);
+    let egress = egress_client(config, previous, &mut problems);
+    let upstreams = routes::upstreams(config, &mut problems);
+    let runtime = runtime(config, previous, io, &mut problems);
+    let mut loaded = Functions::new();
+    if let (Some(runtime), Some(cache), Some(egress)) = (&runtime, &cache, &egress) {
+        let services = Services {
+            cache: cache.clone(),
+            egress: Arc::clone(egress),
+        };
+        let mut compiled = compiled(previous, runtime);
+        loaded = functions::load(config, runtime, &services, &mut compiled, &mut problems);
+    }
+    let (Some(cache), Some(egress), true) = (cache, egress, problems.is_empty()) else {
+        return Err(problems);
+    };
+    let parts = Parts {
+        runtime: runtime.as_ref(),
+        functions: &loaded,
+        upstreams: &upstreams,
+    };
+    let snapshot = Arc::new(Snapshot {
+        routes: routes::table(config, &parts),
+        limits: config.server.limits.clone(),
+    });
+    let resources = Resources {
+        cache: (config.cache.clone(), cache),
+        egress: (config.egress.clone(), egress),
+        runtime,
+        functions: loaded,
+    };
+    Ok(Built {
+        snapshot,
+        resources,
+    })
+}
+
+/// Modules belong to their engine, so they are kept only with it.
+fn compiled(previous: Option<&Resources>, runtime: &Arc<Runtime>) -> Compiled {
+    match previous {
+        Some(previous)
+            if previous
+                .runtime
+                .as_ref()
+                .is_some_and(|r| Arc::ptr_eq(r, runtime)) =>
+        {
+            Compiled::of(previous.functions.values())
+        }
+        _ => Compiled::default(),
+    }
+}
+
+fn cache_client(
+    config: &Config,
+    previous: Option<&Resources>,
+    problems: &mut Vec<Problem>,
+) -> Option<Cache> {
+    if let Some((settings, cache)) = previous.map(|previous| &previous.cache)
+        && *settings == config.cache
+    {
+        return Some(cache.clone());
+    }
+    Cache::new(&config.cache)
+        .inspect_err(|error| {
+            problems.push(config.problem("cache", error, "correct the settings of the cache"));
+        })
+        .ok()
+}
+
+fn egress_client(
+    config: &Config,
+    previous: Option<&Resources>,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Client>> {
+    if let Some((settings, client)) = previous.map(|previous| &previous.egress)
+        && *settings == config.egress
+    {
+        return Some(Arc::clone(client));
+    }
+    match Client::new(&config.egress) {
+        Ok(client) => Some(Arc::new(client)),
+        Err(error) => {
+            problems.push(egress_problem(config, &error));
+            None
+        }
+    }
+}
+
+fn egress_problem(config: &Config, error: &BuildError) -> Problem {
+    let path = match error.key() {
+        Some(key) => format!("egress.{key}"),
+        None => "egress".to_owned(),
+    };
+    config.problem(&path, error, "correct the settings of egress")
+}
+
+fn runtime(
+    config: &Config,
+    previous: Option<&Resources>,
+    io: &Handle,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Runtime>> {
+    if config.functions.is_empty() {
+        return None;
+    }
+    let capacity = functions::capacity(config);
+    if let Some(runtime) = previous.and_then(|previous| previous.runtime.as_ref())
+        && runtime.suits(&config.edge, capacity)
+    {
+        return Some(Arc::clone(runtime));
+    }
+    match Runtime::start(config.edge.clone(), capacity, io) {
+        Ok(runtime) => Some(Arc::new(runtime)),
+        Err(error) => {
+            problems.push(config.problem(
+                "edge",
+                error,
+                "lower max_in_flight or the functions' memory limits",
+            ));
+            None
+        }
+    }
+}

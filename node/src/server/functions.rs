@@ -1,0 +1,87 @@
+//! `[functions]` made ready to run, with every module that cannot be reported.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::{Config, Function as FunctionConfig, Problem};
+use crate::edge::{
+    Capacity, Compiled, Function, FunctionSettings, LoadError, PAGE_SIZE, Runtime, Services,
+};
+
+/// Functions by name.
+pub(super) type Functions = BTreeMap<String, Arc<Function>>;
+
+/// What the runtime must have room for.
+pub(super) fn capacity(config: &Config) -> Capacity {
+    let limits = config.functions.values().map(|function| &function.limits);
+    let memory = limits.clone().map(|limits| limits.memory).max();
+    let table_elements = limits.map(|limits| limits.table_elements).max();
+    Capacity {
+        instances: config.edge.max_in_flight,
+        memory: memory.unwrap_or(PAGE_SIZE).next_multiple_of(PAGE_SIZE),
+        table_elements: table_elements.unwrap_or(0),
+    }
+}
+
+/// Loads every function; modules in `compiled` are not compiled again.
+pub(super) fn load(
+    config: &Config,
+    runtime: &Runtime,
+    services: &Services,
+    compiled: &mut Compiled,
+    problems: &mut Vec<Problem>,
+) -> Functions {
+    let mut functions = Functions::new();
+    for (name, function) in &config.functions {
+        let settings = settings(name, function);
+        match runtime.load(settings, services.clone(), compiled) {
+            Ok(loaded) => {
+                functions.insert(name.clone(), Arc::new(loaded));
+            }
+            Err(error) => problems.push(problem(config, name, &error)),
+        }
+    }
+    functions
+}
+
+fn settings(name: &str, function: &FunctionConfig) -> FunctionSettings {
+    let function = function.clone();
+    FunctionSettings {
+        name: name.to_owned(),
+        module: function.module,
+        sha256: function.sha256,
+        entry: function.entry,
+        body: function.body,
+        on_failure: function.on_failure,
+        egress: function.egress,
+        namespace: function.cache_namespace,
+        config: function.config,
+        limits: function.limits,
+    }
+}
+
+fn problem(config: &Config, name: &str, error: &LoadError) -> Problem {
+    let (key, remedy) = match error {
+        LoadError::Read { .. } | LoadError::NotAFile(_) => {
+            ("module", "build the module first, or correct its path")
+        }
+        LoadError::Digest { .. } => ("sha256", "pin the hash of the module you mean to run"),
+        LoadError::Limit { .. } => (
+            "module",
+            "make the module smaller, or raise the limit in [edge.module_limits] or the function's limits",
+        ),
+        LoadError::Invalid(_) | LoadError::Compile(_) => (
+            "module",
+            "build a core module, for instance with --target wasm32-unknown-unknown",
+        ),
+        LoadError::Import(_) => (
+            "module",
+            "import only the functions of the guide, with their signatures",
+        ),
+        LoadError::Export { .. } => (
+            "entry",
+            "export `memory` and an entry function () -> i32 or () -> ()",
+        ),
+    };
+    config.problem(&format!("functions.{name}.{key}"), error, remedy)
+}

@@ -1,0 +1,102 @@
+//! `[[routes]]` and `[upstreams]` compiled into the table of actions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderValue};
+
+use super::functions::Functions;
+use crate::config::{Answer, Config, Problem, Route};
+use crate::edge::{Chain, Forwards, Runtime};
+use crate::proxy::{Action, EncodedSlashes, StaticAnswer, Target};
+use crate::route::Table;
+use crate::upstream::Upstream;
+
+/// Upstreams by name.
+pub(super) type Upstreams = BTreeMap<String, Arc<Upstream>>;
+
+/// What routes refer to.
+pub(super) struct Parts<'a> {
+    pub(super) runtime: Option<&'a Arc<Runtime>>,
+    pub(super) functions: &'a Functions,
+    pub(super) upstreams: &'a Upstreams,
+}
+
+/// Resolves the backends of every upstream.
+pub(super) fn upstreams(config: &Config, problems: &mut Vec<Problem>) -> Upstreams {
+    let mut upstreams = Upstreams::new();
+    for (name, settings) in &config.upstreams {
+        match Upstream::new(name, settings) {
+            Ok(upstream) => {
+                upstreams.insert(name.clone(), Arc::new(upstream));
+            }
+            Err(error) => problems.push(config.problem(
+                &format!("upstreams.{name}.backends"),
+                error,
+                "name hosts that resolve when the node starts",
+            )),
+        }
+    }
+    upstreams
+}
+
+/// The route table. Routes whose parts are broken are left out: that was reported.
+pub(super) fn table(config: &Config, parts: &Parts<'_>) -> Table<Arc<Action>> {
+    let routes = config.routes.iter().filter_map(|route| {
+        let action = Action {
+            name: route.name.as_str().into(),
+            target: target(route, parts)?,
+            body_size: route.body_size.unwrap_or(config.server.limits.body_size),
+            encoded_slashes: match route.keep_encoded_slashes {
+                true => EncodedSlashes::Keep,
+                false => EncodedSlashes::Reject,
+            },
+        };
+        Some((route.criteria.clone(), Arc::new(action)))
+    });
+    Table::new(routes)
+}
+
+fn target(route: &Route, parts: &Parts<'_>) -> Option<Target> {
+    if let Some(answer) = &route.answer {
+        return Some(Target::Answer(fixed(answer)?));
+    }
+    let upstream = match &route.upstream {
+        Some(name) => Some(Arc::clone(parts.upstreams.get(name)?)),
+        None => None,
+    };
+    if route.functions.is_empty() {
+        return upstream.map(Target::Upstream);
+    }
+    let functions: Option<Vec<_>> = route
+        .functions
+        .iter()
+        .map(|name| parts.functions.get(name).cloned())
+        .collect();
+    let chain = |forwards| Some(Chain::new(Arc::clone(parts.runtime?), functions?, forwards));
+    Some(match upstream {
+        Some(upstream) => Target::FunctionsThenUpstream(chain(Forwards::ToUpstream)?, upstream),
+        None => Target::Functions(chain(Forwards::Nowhere)?),
+    })
+}
+
+fn fixed(answer: &Answer) -> Option<StaticAnswer> {
+    Some(match answer {
+        Answer::Respond {
+            status,
+            headers,
+            body,
+        } => StaticAnswer {
+            status: *status,
+            headers: headers.clone(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        },
+        Answer::Redirect { to, status } => StaticAnswer {
+            status: *status,
+            headers: HeaderMap::from_iter([(LOCATION, HeaderValue::from_str(to).ok()?)]),
+            body: Bytes::new(),
+        },
+    })
+}

@@ -1,0 +1,44 @@
+//! Where the node's words go: the log to stderr, the access log to stdout.
+
+mod access_log;
+
+use std::io::IsTerminal;
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+pub use access_log::AccessLogWriter;
+
+/// Libraries' own words: the node logs what matters of them itself.
+const DEFAULT_FILTER: &str =
+    "info,pingora=warn,pingora_core=off,pingora_proxy=off,fred=off,rustls_platform_verifier=off";
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Starts the log. Records are dropped, not waited for, when stderr is stuck; the rest is
+/// written when the guard goes.
+pub fn start(format: Format) -> WorkerGuard {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .finish(std::io::stderr());
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
+        .parse_lossy(std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or(DEFAULT_FILTER.into()));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(std::io::stderr().is_terminal());
+    // A second start, as in a test, keeps the first.
+    match format {
+        Format::Text => builder.with_target(false).try_init().ok(),
+        Format::Json => builder.json().try_init().ok(),
+    };
+    guard
+}

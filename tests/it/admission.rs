@@ -1,0 +1,127 @@
+//! Bounds on what runs at once: full is 503, a short queue is waited for, thousands may wait in host calls.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::harness::{Answer, EGRESS, Gate, Https, Node, Request, answers, module};
+
+/// A guest that answers with what one HTTPS call gave.
+fn fetching(https: &Https, keys: &str, edge: &str) -> Node {
+    let failed = "(select (i32.const -1) (i32.const 0) (i32.eq (local.get $n) (i32.const -1)))";
+    let guest = module(&format!(
+        "(local.set $n (call $http_get {{{}}})) {failed}",
+        https.url("/")
+    ));
+    https
+        .reachable_from(answers(&format!("{keys}\n{EGRESS}\n{edge}"), &guest))
+        .start()
+}
+
+/// An origin that answers once the gate is open.
+fn held(gate: &Gate) -> Https {
+    let gate = gate.clone();
+    Https::start(move |_| Answer::ok("fetched").held(&gate))
+}
+
+#[test]
+fn a_function_past_its_share_is_503_and_other_routes_go_on() {
+    for (keys, edge) in [
+        ("limits = { max_in_flight = 1 }", ""),
+        ("on_failure = \"fail\"", "[edge]\nmax_in_flight = 1"),
+    ] {
+        let gate = Gate::default();
+        let https = held(&gate);
+        let node = fetching(&https, keys, edge);
+        let mut first = node.connect();
+        first.send(&Request::get("/").bytes());
+        https.origin.wait_for(1);
+        let start = Instant::now();
+        let refused = node.get("/");
+        assert_eq!(refused.error(), (503, "overloaded"));
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            start.elapsed()
+        );
+        assert!(
+            refused
+                .header("retry-after")
+                .unwrap()
+                .parse::<u32>()
+                .unwrap()
+                > 0
+        );
+        assert_eq!(node.get("/control").text(), "fine");
+        gate.open();
+        assert_eq!(first.read("GET").unwrap().text(), "fetched");
+        assert_eq!(node.get("/").text(), "fetched");
+    }
+}
+
+#[test]
+fn a_request_that_need_not_wait_longer_than_the_queue_timeout_is_served() {
+    let gate = Gate::default();
+    let https = held(&gate);
+    let node = fetching(
+        &https,
+        "limits = { max_in_flight = 1 }",
+        "[edge]\nqueue_timeout = \"15s\"",
+    );
+    let mut connections = [node.connect(), node.connect()];
+    for connection in &mut connections {
+        connection.send(&Request::get("/").bytes());
+    }
+    https.origin.wait_for(1);
+    gate.open();
+    for connection in &mut connections {
+        assert_eq!(connection.read("GET").unwrap().text(), "fetched");
+    }
+    assert_eq!(https.origin.requests().len(), 2);
+}
+
+#[test]
+fn two_thousand_invocations_wait_at_once_on_a_handful_of_threads() {
+    const WAITING: usize = 2000;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+        .unwrap_or_else(|_| panic!("{soft} descriptors are too few"));
+    let gate = Gate::default();
+    let slow = gate.clone();
+    let https =
+        Https::start(move |_| Answer::ok("fetched").held_for(&slow, Duration::from_secs(4)));
+    let limits =
+        "[server.limits]\nconnections_per_client = 4000\n[edge]\nthreads = 2\nmax_in_flight = 4096";
+    let node = fetching(&https, "", limits);
+    assert_eq!(node.get("/control").text(), "fine");
+    let quiet = threads(&node);
+    let mut connections: Vec<_> = (0..WAITING).map(|_| node.connect()).collect();
+    let mut arrived = 0;
+    for batch in connections.chunks_mut(100) {
+        for connection in &mut *batch {
+            connection.send(&Request::get("/").bytes());
+        }
+        arrived += batch.len();
+        https.origin.wait_for(arrived);
+    }
+    assert_eq!(node.get("/control").text(), "fine");
+    assert!(
+        threads(&node) <= quiet + 8,
+        "{quiet} threads became {}",
+        threads(&node)
+    );
+    gate.open();
+    for connection in &mut connections {
+        let response = connection.read("GET").unwrap();
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (200, "fetched")
+        );
+    }
+}
+
+fn threads(node: &Node) -> usize {
+    std::fs::read_dir(format!("/proc/{}/task", node.process()))
+        .unwrap()
+        .count()
+}

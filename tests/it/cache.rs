@@ -1,0 +1,47 @@
+//! The cache as guests use it, on both stores.
+
+mod dragonfly;
+mod embedded;
+
+use crate::harness::{Node, Setup, node, report};
+
+/// Keeps one byte per visit under `visits` for a minute and answers with how many there are; 0 when the store fails.
+const VISITS: &str = "
+    (local.set $n (call $cache_get {visits}))
+    (if (i32.eq (local.get $n) (i32.const -1))
+      (then (local.set $n (i32.const 0)))
+      (else (drop (call $get_shared_buffer (i32.const 0x100000) (i32.const 0) (local.get $n)))))
+    (i32.store8 (i32.add (i32.const 0x100000) (local.get $n)) (i32.const 42))
+    (local.set $n (i32.add (local.get $n) (i32.const 1)))
+    (if (call $cache_set {visits} (i32.const 0x100000) (local.get $n) (i32.const 60))
+      (then (local.set $n (i32.const 0))))
+    (call $note (local.get $n))";
+
+/// Functions `one` and `two` with the same guest on `/one` and `/two`; `keys` go into the table of `two`.
+fn visits(cache: &str, keys: &str) -> Setup {
+    let toml = r#"
+        [functions.one]
+        module = "visits.wasm"
+        [functions.two]
+        module = "visits.wasm"
+        KEYS
+        [[routes]]
+        path = "/one"
+        functions = ["one"]
+        [[routes]]
+        path = "/two"
+        functions = ["two"]
+        [[routes]]
+        path = "/control"
+        respond = { status = 200, body = "fine" }
+        CACHE"#;
+    node(&toml.replace("KEYS", keys).replace("CACHE", cache)).wasm("visits", report(VISITS))
+}
+
+fn counts(node: &Node, paths: &[&str]) -> String {
+    paths
+        .iter()
+        .map(|path| node.get(path).text().trim().to_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

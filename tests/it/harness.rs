@@ -1,0 +1,23 @@
+//! What the tests stand on: the node as a process, clients, origins, a name server, a Redis, and guests.
+
+pub(crate) mod answer;
+pub(crate) mod dns;
+pub(crate) mod framing;
+pub(crate) mod guest;
+pub(crate) mod http;
+pub(crate) mod https;
+pub(crate) mod lines;
+pub(crate) mod node;
+pub(crate) mod origin;
+pub(crate) mod redis;
+pub(crate) mod tls;
+
+pub(crate) use answer::{Answer, Gate};
+pub(crate) use dns::Dns;
+pub(crate) use guest::{answers, fixture, module, report};
+pub(crate) use http::{Connection, Request};
+pub(crate) use https::{EGRESS, Https};
+pub(crate) use node::{Node, Setup, aegis, node, printed};
+pub(crate) use origin::{Origin, Received};
+pub(crate) use redis::Redis;
+pub(crate) use tls::Authority;

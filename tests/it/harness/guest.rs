@@ -1,0 +1,136 @@
+//! Guests written as a few lines of WebAssembly text.
+//!
+//! In a body, `{text}` stands for a pointer and a length (with the text format's escapes), every import of the ABI is there
+//! by its name, `$i`, `$n` and `$t` (`i64`) are locals, and these write lines a `report` answers with: `$note` and `$note64`
+//! a number, `$tried` a result and, after -1, `/` and the code, `$text` the shared buffer's first bytes (or a negative length).
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::node::{Setup, node};
+
+/// The ABI's original imports: name, number of `i32` parameters, result.
+pub(crate) const ORIGINAL: [(&str, usize, &str); 19] = [
+    ("log", 2, ""),
+    ("cache_get", 2, "i32"),
+    ("cache_set", 5, "i32"),
+    ("http_get", 2, "i32"),
+    ("http_post", 6, "i32"),
+    ("http_put", 6, "i32"),
+    ("http_delete", 2, "i32"),
+    ("get_shared_buffer", 3, "i32"),
+    ("request_get_method", 0, "i32"),
+    ("request_get_uri", 0, "i32"),
+    ("request_get_body", 0, "i32"),
+    ("request_get_header", 2, "i32"),
+    ("request_get_header_names", 0, "i32"),
+    ("response_set_status", 1, "i32"),
+    ("response_set_header", 4, "i32"),
+    ("response_add_header", 4, "i32"),
+    ("response_remove_header", 2, "i32"),
+    ("response_set_body", 2, "i32"),
+    ("request_terminate", 1, "i32"),
+];
+
+const ADDED: [(&str, usize, &str); 5] = [
+    ("last_error", 0, "i32"),
+    ("last_error_code", 0, "i32"),
+    ("config_get", 2, "i32"),
+    ("time_now", 0, "i64"),
+    ("random_bytes", 2, "i32"),
+];
+
+/// Pages of a generated guest's memory; 1 MiB to its end is free for a test's use.
+pub(crate) const PAGES: usize = 40;
+
+const LITERALS: usize = 0x400;
+const LIBRARY: &str = include_str!("../../fixtures/wat/library.wat");
+
+/// A guest that runs `body` and answers with what it noted.
+pub(crate) fn report(body: &str) -> String {
+    module(&format!("{body}\n(call $answer) (i32.const 0)"))
+}
+
+/// A guest whose entry is `body`, which leaves the result.
+pub(crate) fn module(body: &str) -> String {
+    let (body, literals) = place_literals(body);
+    let mut text = String::from("(module\n");
+    let used: BTreeSet<&str> = words(&body).chain(words(LIBRARY)).collect();
+    for (name, parameters, result) in ORIGINAL.iter().chain(&ADDED) {
+        if used.contains(format!("${name}").as_str()) {
+            let (parameters, result) = (" i32".repeat(*parameters), result_clause(result));
+            writeln!(
+                text,
+                r#"(import "env" "{name}" (func ${name} (param{parameters}) {result}))"#
+            )
+            .unwrap();
+        }
+    }
+    writeln!(
+        text,
+        r#"(memory (export "memory") {PAGES}) (data (i32.const {LITERALS}) "{literals}")"#
+    )
+    .unwrap();
+    let locals = "(local $i i32) (local $n i32) (local $t i64)";
+    writeln!(
+        text,
+        "{LIBRARY}\n(func (export \"handle_request\") (result i32) {locals}\n{body}))"
+    )
+    .unwrap();
+    text
+}
+
+/// A guest kept as a file of its own: `tests/fixtures/wat/NAME.wat`.
+pub(crate) fn fixture(name: &str) -> String {
+    let path = format!(
+        "{}/../tests/fixtures/wat/{name}.wat",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A node where the guest `text`, configured with `keys`, answers everything but `/control`.
+pub(crate) fn answers(keys: &str, text: &str) -> Setup {
+    let toml = format!(
+        r#"
+        [functions.f]
+        module = "f.wasm"
+        {keys}
+        [[routes]]
+        functions = ["f"]
+        [[routes]]
+        path = "/control"
+        respond = {{ status = 200, body = "fine" }}"#
+    );
+    node(&toml).wasm("f", text)
+}
+
+fn result_clause(result: &str) -> String {
+    if result.is_empty() {
+        String::new()
+    } else {
+        format!("(result {result})")
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || c == '(' || c == ')')
+}
+
+/// Puts every `{text}` into one data segment.
+fn place_literals(body: &str) -> (String, String) {
+    let (mut placed, mut literals, mut next) = (String::new(), String::new(), LITERALS);
+    let mut rest = body;
+    while let Some((before, (literal, after))) = rest
+        .split_once('{')
+        .and_then(|(b, r)| Some((b, r.split_once('}')?)))
+    {
+        let length = literal.len() - 2 * literal.matches('\\').count();
+        write!(placed, "{before}(i32.const {next}) (i32.const {length})").unwrap();
+        literals.push_str(&literal.replace('"', "\\22"));
+        next += length;
+        rest = after;
+    }
+    placed.push_str(rest);
+    (placed, literals)
+}

@@ -1,0 +1,25 @@
+//! The node from outside: every test starts the `aegis` binary and talks to it over sockets and the command line.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
+
+mod abi;
+mod access_log;
+mod admission;
+mod answers;
+mod bodies;
+mod cache;
+mod chains;
+mod cli;
+mod downstream_limits;
+mod edge_limits;
+mod egress;
+mod harness;
+mod paths;
+mod proxying;
+mod reload;
+mod routing;
+mod shape;
+mod shutdown;
+mod upstreams;

@@ -1,0 +1,113 @@
+//! Paths: what is matched is what is forwarded, in one normal form, or refused.
+
+use crate::harness::{Node, Origin, Received, Request, node};
+
+fn echo() -> (Origin, Node) {
+    let origin = Origin::saying("page");
+    let node = node(
+        r#"
+        [upstreams.origin]
+        backends = ["{origin}"]
+        [[routes]]
+        upstream = "origin"
+        [[routes]]
+        path_prefix = "/admin"
+        respond = { status = 200, body = "admin" }
+        [[routes]]
+        path_prefix = "/npm"
+        encoded_slashes = "keep"
+        upstream = "origin""#,
+    )
+    .set("origin", &origin.address)
+    .start();
+    (origin, node)
+}
+
+#[test]
+fn the_normal_form_is_forwarded() {
+    let (origin, node) = echo();
+    let forms = [
+        ("/", "/"),
+        ("/a/./b", "/a/b"),
+        ("/a/x/../b", "/a/b"),
+        ("/a/x/%2e%2E/b", "/a/b"),
+        ("/a//b///c", "/a/b/c"),
+        ("/%61%2D%5f%7Eb", "/a-_~b"),
+        ("/a/", "/a/"),
+        ("/a/.", "/a/"),
+        ("/a/b/..", "/a/"),
+        ("/a%20b", "/a%20b"),
+        ("/%252e%252e/admin", "/%252e%252e/admin"),
+        ("/a?x=/../y//z&q=%2F%61", "/a?x=/../y//z&q=%2F%61"),
+        ("/a?", "/a?"),
+        ("/a;p=1", "/a;p=1"),
+    ];
+    let mut connection = node.connect();
+    for (sent, forwarded) in forms {
+        let response = connection.exchange(&Request::get(sent)).unwrap();
+        assert_eq!(
+            (response.status, origin.last().target.as_str()),
+            (200, forwarded),
+            "{sent}"
+        );
+    }
+    let targets: Vec<String> = origin
+        .requests()
+        .into_iter()
+        .map(|Received { target, .. }| target)
+        .collect();
+    assert_eq!(targets.len(), forms.len());
+}
+
+#[test]
+fn disguised_paths_reach_the_route_of_their_normal_form() {
+    let (origin, node) = echo();
+    for path in [
+        "/pub/../admin",
+        "/pub/%2e%2e/admin",
+        "//admin",
+        "/./admin",
+        "/%61dmin",
+        "/admin/",
+        "/x/y/../../admin/z",
+    ] {
+        assert_eq!(node.get(path).text(), "admin", "{path}");
+    }
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn ambiguous_paths_are_refused() {
+    let (origin, node) = echo();
+    for path in [
+        "/a%2Fb",
+        "/a%2fb",
+        "/pub/..%2fadmin",
+        "/a\\b",
+        "/a%5Cb",
+        "/a%5cb",
+        "/a%00b",
+        "/npm/..%2fadmin",
+        "/npm/%2e%2e%2Fadmin",
+        "/npm/a%5Cb",
+    ] {
+        let response = node.get(path);
+        assert_eq!(response.status, 400, "{path}: {}", response.text());
+    }
+    for target in ["*", "aegis.test:80", "a"] {
+        assert_eq!(node.get(target).status, 400, "{target}");
+    }
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn a_route_may_keep_encoded_slashes() {
+    let (origin, node) = echo();
+    assert_eq!(node.get("/npm/@scope%2Fname").status, 200);
+    assert!(
+        origin
+            .last()
+            .target
+            .eq_ignore_ascii_case("/npm/@scope%2Fname")
+    );
+}

@@ -1,0 +1,7 @@
+//! Edge functions for AEGIS to start from, one per file. Each is an entry of the same module; the
+//! node's configuration chooses one with `entry = "…"`.
+
+mod headers;
+mod hello;
+mod rates;
+mod visits;
