@@ -169,6 +169,8 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         context.exchange.took = context.exchange.started.map(|at| at.elapsed());
         if !header.status.is_informational() {
             response::strip_hop_by_hop(header);
+            // The version is each connection's own (RFC 9110, section 2.5).
+            header.set_version(http::Version::HTTP_11);
         }
         Ok(())
     }

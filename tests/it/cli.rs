@@ -72,7 +72,7 @@ fn five_planted_errors_print_five_with_path_line_and_remedy() {
     let (code, printed) = node(FIVE_ERRORS).check(&[]);
     assert_eq!(code, Some(1));
     let planted = [
-        ("server.drain_timeout", "2", "5s"),
+        ("server.drain_timeout", "2", "8s"),
         ("listeners[0].address", "4", "127.0.0.1:8080"),
         ("routes[0].path_regex", "6", ""),
         ("routes[1].upstream", "10", ""),

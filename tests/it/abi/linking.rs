@@ -62,7 +62,7 @@ fn a_module_needs_a_memory_of_its_own_and_the_entry() {
     refused_naming(ENTRY, "memory");
     refused_naming(&format!(r#"(func (export "memory")) {ENTRY}"#), "memory");
     refused_naming(
-        &format!(r#"(import "env" "memory" (memory (export "memory") 1)) {ENTRY}"#),
+        &format!(r#"(import "env" "memory" (memory 1)) (export "memory" (memory 0)) {ENTRY}"#),
         "memory",
     );
     refused_naming(MEMORY, "handle_request");

@@ -49,7 +49,7 @@ impl Lines {
     /// The first line from index `from` on that is `wanted`; `None` when the writer closed without it or patience ran out.
     pub(crate) fn find_from(&self, from: usize, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let mut next = from;
-        self.until(|state| {
+        self.until(PATIENCE, |state| {
             let found = state
                 .lines
                 .iter()
@@ -77,7 +77,13 @@ impl Lines {
 
     /// Waits until the writer has closed its end.
     pub(crate) fn wait_closed(&self) -> bool {
-        self.until(|state| state.closed.then_some(())).is_some()
+        self.closed_within(PATIENCE)
+    }
+
+    /// Whether the writer closes its end before `time` is over.
+    pub(crate) fn closed_within(&self, time: Duration) -> bool {
+        self.until(time, |state| state.closed.then_some(()))
+            .is_some()
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
@@ -85,8 +91,8 @@ impl Lines {
         self.0.1.notify_all();
     }
 
-    fn until<T>(&self, mut ready: impl FnMut(&State) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + PATIENCE;
+    fn until<T>(&self, time: Duration, mut ready: impl FnMut(&State) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + time;
         let mut state = self.0.0.lock().unwrap();
         loop {
             if let Some(found) = ready(&state) {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -144,12 +144,13 @@ impl Setup {
             setup: self,
             child,
         };
-        match node
+        let said = node
             .stderr
-            .find_from(0, |line| message(line).contains("listening"))
-        {
-            Some(_) => Ok(node),
-            None => Err(node.failed()),
+            .find_from(0, |line| message(line).contains("listening"));
+        if said.is_some() && node.listens() {
+            Ok(node)
+        } else {
+            Err(node.failed())
         }
     }
 
@@ -257,6 +258,24 @@ impl Node {
     pub(crate) fn exit(&mut self) -> Option<i32> {
         assert!(self.stderr.wait_closed(), "the process runs on");
         self.child.wait().unwrap().code()
+    }
+
+    /// Waits until the kernel knows the listener: a connection made to find out would count as a client's.
+    fn listens(&self) -> bool {
+        let entry = format!(":{:04X} 00000000:0000 0A", self.address.port());
+        let listening = || {
+            std::fs::read_to_string("/proc/net/tcp")
+                .unwrap()
+                .contains(&entry)
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !listening() {
+            let ended = self.stderr.closed_within(Duration::from_millis(5));
+            if ended || Instant::now() > deadline {
+                return false;
+            }
+        }
+        true
     }
 
     fn failed(mut self) -> (Setup, String) {
