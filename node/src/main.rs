@@ -9,7 +9,10 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let _log = telemetry::start(arguments.log_format.unwrap_or(Format::Text));
+    let _log = telemetry::start(
+        arguments.log_format.unwrap_or(Format::Text),
+        server::LIBRARY_LOGS,
+    );
     // Every TLS client of the process uses this one; a second install keeps the first.
     rustls::crypto::ring::default_provider()
         .install_default()

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
 use tokio::runtime::Runtime as IoRuntime;
 use tracing::{error, info};
@@ -32,6 +31,10 @@ use crate::proxy::{Activity, Proxy, raw_refusal};
 use crate::telemetry::{AccessLogWriter, Format};
 
 pub use check::{check, check_and_list};
+
+/// Libraries' own words: the node says itself what matters of them.
+pub const LIBRARY_LOGS: &str =
+    "pingora=warn,pingora_core=off,pingora_proxy=off,fred=off,rustls_platform_verifier=off";
 
 /// Idle connections to upstreams kept for the next request.
 const UPSTREAM_POOL: usize = 1024;
@@ -116,49 +119,45 @@ fn serve(
     access_format: Format,
 ) -> Result<(), RunError> {
     limits::raise_and_warn(&config);
-    let addresses = sockets::claim(&config.listeners)?;
+    let sockets = sockets::bind(&config.listeners)?;
+    let proxy_runtime = proxy_runtime(&config)?;
     let activity = Arc::new(Activity::default());
     let connection_limits = Arc::new(ArcSwap::from_pointee(config.server.limits.clone()));
     let snapshot = Arc::new(ArcSwap::new(Arc::clone(&built.snapshot)));
+    let access_log = Arc::new(AccessLogWriter::start(std::io::stdout(), access_format)?);
     let drain = Drain::new(Arc::clone(&activity), config.server.drain_timeout);
     let proxy = Proxy {
         snapshot: Arc::clone(&snapshot),
         activity,
-        access_log: AccessLogWriter::start(std::io::stdout(), access_format)?,
+        access_log: Arc::clone(&access_log),
     };
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(&config));
-    server.bootstrap();
-    let guarded = Guarded::new(
-        http_proxy(&server.configuration, proxy),
-        Arc::clone(&connection_limits),
-        raw_refusal,
-    );
+    let limits = Arc::clone(&connection_limits);
+    let guarded = Guarded::new(http_proxy(&server_conf(), proxy), limits, raw_refusal);
     let mut service = Service::new("aegis".into(), guarded);
-    for address in &addresses {
-        service.add_tcp(&address.to_string());
-        info!(%address, "listening");
-    }
-    server.add_service(service);
+    sockets.listen(&mut service);
     let reloader = Reloader::new(path, config, built.resources, drain.timeout());
     io.spawn(reloader.run(hangups, snapshot, connection_limits));
-    let shutdown_signal = Box::new(drain);
-    server.run(RunArgs { shutdown_signal });
+    proxy_runtime.block_on(drain.serve(service, sockets.into_fds()))?;
+    proxy_runtime.shutdown_background();
+    access_log.close();
     io.shutdown_background();
     info!("stopped");
     Ok(())
 }
 
-fn server_conf(config: &Config) -> ServerConf {
-    let threads = match config.server.threads {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        given => given,
-    };
-    ServerConf {
-        threads,
+/// The threads that proxy.
+fn proxy_runtime(config: &Config) -> std::io::Result<IoRuntime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if config.server.threads > 0 {
+        builder.worker_threads(config.server.threads);
+    }
+    builder.thread_name("aegis-proxy").enable_all().build()
+}
+
+fn server_conf() -> Arc<ServerConf> {
+    Arc::new(ServerConf {
         upstream_keepalive_pool_size: UPSTREAM_POOL,
         max_retries: MAX_ATTEMPTS,
-        grace_period_seconds: Some(0),
-        graceful_shutdown_timeout_seconds: Some(0),
         ..ServerConf::default()
-    }
+    })
 }

@@ -4,14 +4,11 @@ mod access_log;
 
 use std::io::IsTerminal;
 
+use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 pub use access_log::AccessLogWriter;
-
-/// Libraries' own words: the node logs what matters of them itself.
-const DEFAULT_FILTER: &str =
-    "info,pingora=warn,pingora_core=off,pingora_proxy=off,fred=off,rustls_platform_verifier=off";
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -22,15 +19,17 @@ pub enum Format {
     Json,
 }
 
-/// Starts the log. Records are dropped, not waited for, when stderr is stuck; the rest is
+/// Starts the log at level INFO. `libraries` are directives for code that is not ours;
+/// `RUST_LOG` comes after them and wins. Records are dropped, not waited for, when stderr is stuck; the rest is
 /// written when the guard goes.
-pub fn start(format: Format) -> WorkerGuard {
+pub fn start(format: Format, libraries: &str) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .finish(std::io::stderr());
+    let own = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let filter = EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .parse_lossy(std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or(DEFAULT_FILTER.into()));
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse_lossy(format!("{libraries},{own}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)

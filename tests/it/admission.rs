@@ -81,6 +81,35 @@ fn a_request_that_need_not_wait_longer_than_the_queue_timeout_is_served() {
 }
 
 #[test]
+fn all_guests_together_hold_no_more_than_the_edges_memory() {
+    let gate = Gate::default();
+    let https = held(&gate);
+    let hold = "(memory.fill (i32.const 0x10000) (i32.const 1) (i32.const 41000000))";
+    let guest = module(&format!(
+        "{hold} (drop (call $http_get {{{}}})) (i32.const 0)",
+        https.url("/")
+    ));
+    let guest = guest.replace(
+        "(memory (export \"memory\") 40)",
+        "(memory (export \"memory\") 640)",
+    );
+    let node = https
+        .reachable_from(answers(
+            &format!("{EGRESS}\n[edge]\nmemory = \"64MiB\""),
+            &guest,
+        ))
+        .start();
+    let mut holding = node.connect();
+    holding.send(&Request::get("/").bytes());
+    https.origin.wait_for(1);
+    assert_eq!(node.get("/").error(), (503, "overloaded"));
+    assert_eq!(node.get("/control").text(), "fine");
+    gate.open();
+    assert_eq!(holding.read("GET").unwrap().status, 200);
+    assert_eq!(node.get("/").status, 200);
+}
+
+#[test]
 fn two_thousand_invocations_wait_at_once_on_a_handful_of_threads() {
     const WAITING: usize = 2000;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();

@@ -21,5 +21,6 @@ mod proxying;
 mod reload;
 mod routing;
 mod shape;
+mod shipped;
 mod shutdown;
 mod upstreams;

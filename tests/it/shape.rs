@@ -48,21 +48,20 @@ fn module(file: &Path) -> String {
         .into_owned()
 }
 
-/// Lines of code that use `word` as a path: `word::`, `use word`.
+/// Whether code uses `word` as a path: `word::`, `word_more::`, `use word`; comments and strings do not count.
 fn names(text: &str, word: &str) -> bool {
-    let code = text
-        .lines()
-        .map(str::trim_start)
-        .filter(|line| !line.starts_with("//"));
-    code.flat_map(|line| line.match_indices(word).map(move |(at, _)| (line, at)))
-        .any(|(line, at)| {
-            let (before, after) = (&line[..at], &line[at + word.len()..]);
-            let starts = !before
-                .ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '"' || c == '.');
-            starts
-                && (after.starts_with("::")
-                    || after.starts_with('_')
-                    || (before.ends_with("use ") && after.starts_with(';')))
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .any(|line| {
+            let code: Vec<&str> = line.split('"').step_by(2).collect();
+            let code = code.join("\"\"");
+            code.match_indices(word).any(|(at, _)| {
+                let (before, after) = (&code[..at], &code[at + word.len()..]);
+                let starts =
+                    !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
+                let path = after.starts_with("::") || after.starts_with('_');
+                starts && (path || (before.ends_with("use ") && after.starts_with(';')))
+            })
         })
 }
 

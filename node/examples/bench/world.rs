@@ -74,7 +74,7 @@ impl World {
             &config,
             configuration(files.path(), address, origin.address)?,
         )?;
-        let mut command = pinned(cores.server, &folder.with_file_name("aegis"));
+        let mut command = pinned(cores.server, folder.with_file_name("aegis"));
         let node = Program::start(command.args(["run", "-c"]).arg(&config), address)?;
 
         let answer = files.path().join("answer");

@@ -77,7 +77,12 @@ pub(super) async fn invoke(
     // Dropping the task at the deadline unwinds the guest and gives its place back.
     let result = match tokio::time::timeout(function.limits.wall_time, task).await {
         Ok(result) => result,
-        Err(_elapsed) => Err(Failure::Fault(Fault::Deadline)),
+        Err(_elapsed) => Err(fail(
+            function,
+            request,
+            Fault::Deadline,
+            "wall_time is over",
+        )),
     };
     let spent = Spent {
         fuel: meter.fuel.load(Ordering::Relaxed),
@@ -144,10 +149,14 @@ async fn run(guest: Guest) -> Result<Success, Failure> {
     let function = Arc::clone(&guest.function);
     let mut store = Store::new(function.pre.module().engine(), guest);
     let result = execute(&mut store, &function).await;
+    let guest = store.data();
     let outcome = match result {
         Ok(value) if value >= 0 => Ok(()),
-        Ok(_negative) => Err(Failure::Fault(Fault::Error)),
-        Err(error) => Err(classify(&error, store.data())),
+        Ok(value) => {
+            let cause = format!("the entry returned {value}");
+            Err(fail(&function, &guest.request, Fault::Error, &cause))
+        }
+        Err(error) => Err(classify(&error, guest)),
     };
     let guest = store.into_data();
     report_dropped_logs(&guest);
@@ -235,11 +244,21 @@ fn classify(error: &wasmtime::Error, guest: &Guest) -> Failure {
     } else {
         Fault::Trap
     };
+    fail(
+        &guest.function,
+        &guest.request,
+        fault,
+        &format!("{error:?}"),
+    )
+}
+
+/// A guest's fault, for whoever wrote it.
+fn fail(function: &Function, request: &Request, fault: Fault, cause: &str) -> Failure {
     warn!(
-        function = &*guest.function.name,
-        request_id = guest.request.id,
+        function = function.name(),
+        request_id = request.id,
         code = fault.code(),
-        cause = format!("{error:?}"),
+        cause,
         "a function failed"
     );
     Failure::Fault(fault)

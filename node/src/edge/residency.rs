@@ -69,7 +69,10 @@ mod tests {
             .resident(base, memory.len())
             .expect("the pagemap is readable");
         // The allocator may hand out some pages that are held already.
-        assert!(before <= 200 * PAGE, "untouched memory is not held: {before}");
+        assert!(
+            before <= 200 * PAGE,
+            "untouched memory is not held: {before}"
+        );
         assert!(after >= 100 * PAGE && after - before <= 102 * PAGE);
         assert_eq!(memory[100 * PAGE], 1);
     }

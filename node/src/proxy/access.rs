@@ -50,6 +50,12 @@ pub trait AccessLog: Send + Sync {
     fn write(&self, line: &AccessLine<'_>);
 }
 
+impl<T: AccessLog> AccessLog for std::sync::Arc<T> {
+    fn write(&self, line: &AccessLine<'_>) {
+        (**self).write(line);
+    }
+}
+
 impl<'a> AccessLine<'a> {
     /// The line of a finished request.
     pub(super) fn new(session: &'a Session, context: &'a Context) -> Self {

@@ -76,7 +76,9 @@ pub(super) async fn buffer(
             Ok(Some(piece)) => body.extend_from_slice(&piece),
             Ok(None) => return Ok(body.freeze()),
             Err(error) => {
-                return Err(ErrorCode::of_proxy(&error.into_down()).unwrap_or(ErrorCode::BadRequest));
+                return Err(
+                    ErrorCode::of_proxy(&error.into_down()).unwrap_or(ErrorCode::BadRequest)
+                );
             }
         }
     }

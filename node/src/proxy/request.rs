@@ -30,13 +30,19 @@ pub(super) fn check(header: &RequestHeader, size: usize, limits: &Limits) -> Res
         return Err(ErrorCode::MethodNotAllowed);
     }
     let valid = host_is_valid(header) && framing_is_plain(&header.headers);
-    if !valid || !header.raw_path_is_utf8() {
+    if !valid || !target_is_valid(header) {
         return Err(ErrorCode::BadRequest);
     }
     if loops(&header.headers) > MAX_LOOPS {
         return Err(ErrorCode::Loop);
     }
     Ok(())
+}
+
+/// Origin form or absolute form (RFC 9112, section 3.2), in UTF-8.
+fn target_is_valid(header: &RequestHeader) -> bool {
+    let absolute = header.uri.scheme().is_some() && header.uri.authority().is_some();
+    header.raw_path_is_utf8() && (absolute || header.raw_path().starts_with(b"/"))
 }
 
 /// One Host on HTTP/1.1, at most one on HTTP/1.0, and a proper one (RFC 9110, 7.2).

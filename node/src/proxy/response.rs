@@ -70,12 +70,17 @@ pub(super) fn edit(
         header.set_status(status)?;
     }
     apply(&context.edits, header)?;
-    let replacement = context.edits.body.take();
-    let replacement = replacement.filter(|_| has_body(method, header.status));
-    match replacement {
-        Some(body) => replace(context, header, body, upstream_sends),
-        None => {
-            drop_forbidden(context, method, header);
+    let Some(body) = context.edits.body.take() else {
+        drop_forbidden(context, method, header);
+        return Ok(());
+    };
+    for name in &OF_THE_BODY {
+        header.remove_header(name);
+    }
+    match has_body(method, header.status) {
+        true => replace(context, header, body, upstream_sends),
+        false => {
+            context.exchange.body = ReplacedBody::Sent;
             Ok(())
         }
     }
@@ -96,9 +101,6 @@ fn replace(
     body: Bytes,
     upstream_sends: bool,
 ) -> Result<()> {
-    for name in &OF_THE_BODY {
-        header.remove_header(name);
-    }
     if !upstream_sends {
         context.exchange.body = ReplacedBody::Whole(Box::new(header.clone()), body);
         return Error::err(ANSWERED_BY_THE_NODE);

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
+use pingora::apps::ServerApp;
+use pingora::server::ListenFds;
+use pingora::services::Service as _;
+use pingora::services::listening::Service;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info, warn};
+use tokio::sync::watch;
+use tracing::{info, warn};
 
 use crate::proxy::Activity;
 
@@ -52,7 +55,6 @@ impl Drain {
 
     /// Ends with the last request, the timeout, or a second signal.
     async fn drain(&self, stops: &mut Stops) {
-        self.activity.drain();
         let requests = self.activity.requests();
         info!(requests, "stopping: finishing what is under way");
         tokio::select! {
@@ -63,20 +65,29 @@ impl Drain {
             () = stops.next() => warn!("stopping at once"),
         }
     }
-}
 
-#[async_trait]
-impl ShutdownSignalWatch for Drain {
-    async fn recv(&self) -> ShutdownSignal {
-        match Stops::watch() {
-            Ok(mut stops) => {
-                stops.next().await;
-                self.drain(&mut stops).await;
-            }
-            Err(cause) => error!(%cause, "cannot watch signals"),
-        }
-        // Nothing is under way any more, so there is nothing to be graceful about.
-        ShutdownSignal::FastShutdown
+    /// Serves until told to stop, then until nothing is under way. The listeners close at
+    /// once, idle connections too.
+    pub(super) async fn serve<A>(
+        &self,
+        mut service: Service<A>,
+        sockets: ListenFds,
+    ) -> std::io::Result<()>
+    where
+        A: ServerApp + Send + Sync + 'static,
+    {
+        let mut stops = Stops::watch()?;
+        let (stop, stopping) = watch::channel(false);
+        let serving = tokio::spawn(async move {
+            service.start_service(Some(sockets), stopping, 1).await;
+        });
+        stops.next().await;
+        self.activity.drain();
+        // Fails only if nothing serves any more.
+        stop.send(true).ok();
+        serving.await.ok();
+        self.drain(&mut stops).await;
+        Ok(())
     }
 }
 

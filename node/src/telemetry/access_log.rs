@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle, Thread};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
@@ -25,8 +25,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Writes lines to `stdout` or wherever it was told to.
 pub struct AccessLogWriter {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
-    thread: Thread,
+    writer: JoinHandle<()>,
     format: Format,
 }
 
@@ -55,10 +54,20 @@ impl AccessLogWriter {
             .spawn(move || theirs.run(output))?;
         Ok(Self {
             shared,
-            thread: writer.thread().clone(),
-            writer: Some(writer),
+            writer,
             format,
         })
+    }
+
+    /// Writes what is still waiting and ends. Lines that come later are lost.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.writer.thread().unpark();
+        // A reader that takes nothing must not keep the node from stopping.
+        let until = Instant::now() + LAST_WORDS;
+        while !self.writer.is_finished() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -71,25 +80,10 @@ impl AccessLog for AccessLogWriter {
         if self.shared.lines.push(bytes).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        if self.shared.asleep.load(Ordering::Relaxed)
+        if self.shared.asleep.load(Ordering::Acquire)
             && self.shared.asleep.swap(false, Ordering::AcqRel)
         {
-            self.thread.unpark();
-        }
-    }
-}
-
-impl Drop for AccessLogWriter {
-    fn drop(&mut self) {
-        self.shared.closed.store(true, Ordering::Release);
-        self.thread.unpark();
-        let Some(writer) = self.writer.take() else {
-            return;
-        };
-        // A reader that takes nothing must not keep the node from stopping.
-        let until = Instant::now() + LAST_WORDS;
-        while !writer.is_finished() && Instant::now() < until {
-            thread::sleep(BATCH);
+            self.writer.thread().unpark();
         }
     }
 }
@@ -173,7 +167,7 @@ mod tests {
         for _ in 0..1000 {
             log.write(&AccessLine::default());
         }
-        drop(log);
+        log.close();
         let written = buffer.0.lock().expect("no panic");
         assert_eq!(written.iter().filter(|byte| **byte == b'\n').count(), 1000);
     }

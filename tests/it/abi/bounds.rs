@@ -62,9 +62,12 @@ fn every_import_refuses_every_pair_outside_memory() {
     let text = response.text();
     let results: Vec<&str> = text.lines().collect();
     assert_eq!(results.len(), tried.len(), "{text}");
-    for (call, result) in tried.iter().zip(results) {
-        assert_eq!(result, "-1/2", "{call}");
-    }
+    let wrong: Vec<_> = tried
+        .iter()
+        .zip(results)
+        .filter(|(_, result)| *result != "-1/2")
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!((response.status, response.header("x-good")), (200, None));
 }
 

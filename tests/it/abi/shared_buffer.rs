@@ -73,9 +73,9 @@ fn it_is_each_invocations_own() {
 }
 
 #[test]
-fn a_value_larger_than_its_limit_is_refused() {
+fn a_value_larger_than_its_limit_is_too_large() {
     let set = "(call $tried (call $cache_set {large} (i32.const 0x100000) (i32.const 5000) (i32.const 60)))
         (call $tried (call $cache_get {large}))";
     let node = answers("limits = { shared_buffer = \"4KiB\" }", &report(set)).start();
-    assert_eq!(node.get("/").text(), "0\n-1/7\n");
+    assert_eq!(node.get("/").text(), "0\n-1/3\n");
 }

@@ -61,7 +61,7 @@ fn prepare(
     body: Option<(Span, Span)>,
 ) -> Result<Call, HostError> {
     let frame = frame(caller);
-    if url.len() > MAX_URL {
+    if url.of(frame.memory)?.len() > MAX_URL {
         return Err(HostError::new(
             Code::TooLarge,
             "the url is longer than 8 KiB",

@@ -21,14 +21,9 @@ impl Span {
         }
     }
 
-    /// Length in bytes, before anything was looked at.
-    pub(super) fn len(self) -> usize {
-        self.length as usize
-    }
-
     fn range(self) -> Option<std::ops::Range<usize>> {
         let start = self.start as usize;
-        Some(start..start.checked_add(self.len())?)
+        Some(start..start.checked_add(self.length as usize)?)
     }
 
     /// The bytes it names; an empty span at the very end of the memory is inside.
