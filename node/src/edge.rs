@@ -3,6 +3,7 @@
 //! Knows nothing of the proxy: a request goes in, an [`Outcome`] comes out.
 
 mod admission;
+mod artifacts;
 mod budget;
 mod chain;
 mod edits;

@@ -142,10 +142,6 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         end: bool,
         context: &mut Context,
     ) -> Result<()> {
-        if let Some(buffered) = context.body.buffered.clone() {
-            *piece = end.then_some(buffered);
-            return Ok(());
-        }
         let limit = context
             .action
             .as_ref()
@@ -359,7 +355,7 @@ async fn run(
 /// The body, if a function of the chain asked for it.
 async fn buffer(
     session: &mut Session,
-    context: &mut Context,
+    context: &Context,
     chain: &Chain,
     after: AfterBuffering,
 ) -> Result<Bytes, ErrorCode> {
@@ -371,11 +367,12 @@ async fn buffer(
         .as_ref()
         .map_or(u64::MAX, |action| action.body_size);
     let limit = u64::try_from(limit).unwrap_or(u64::MAX).min(route_limit);
-    let body = body::buffer(session, limit, after).await?;
-    if let Some(connection) = &context.connection {
-        connection.body_read();
+    let body = body::buffer(session, limit).await?;
+    let connection = context.connection.as_ref().ok_or(ErrorCode::Internal)?;
+    connection.body_read();
+    if after == AfterBuffering::Forward {
+        body::rewind(session, connection, &body).await?;
     }
-    context.body.buffered = Some(body.clone());
     Ok(body)
 }
 

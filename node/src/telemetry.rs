@@ -4,7 +4,6 @@ mod access_log;
 
 use std::io::IsTerminal;
 
-use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
@@ -28,8 +27,8 @@ pub fn start(format: Format, libraries: &str) -> WorkerGuard {
         .finish(std::io::stderr());
     let own = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse_lossy(format!("{libraries},{own}"));
+        .with_regex(false)
+        .parse_lossy(format!("info,{libraries},{own}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use crate::harness::node::message;
 use crate::harness::{aegis, fixture, node, printed};
 
 const GOOD: &str = r#"
@@ -47,7 +48,20 @@ fn run_on_a_taken_port_exits_1_and_names_the_address() {
     assert_eq!(setup.check(&[]).0, Some(0));
     let output = aegis(&["run", "-c", setup.path("aegis.toml").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(printed(&output).contains(&address), "{}", printed(&output));
+    let printed = printed(&output);
+    assert!(
+        printed.contains(&address) && !printed.contains("listening"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn run_says_where_it_listens() {
+    let node = node(GOOD).start();
+    let line = node
+        .stderr
+        .wait_for(|line| message(line).contains("listening"));
+    assert!(line.contains(&node.address.to_string()), "{line}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ mod tests {
         Host::new()
             .run(|| {
                 assert_eq!(set("", b"", minute), Err(Code::BadArgument));
-                assert_eq!(set(&"k".repeat(257), b"", minute), Err(Code::BadArgument));
+                assert_eq!(set(&"k".repeat(257), b"", minute), Err(Code::TooLarge));
                 assert_eq!(set(&"k".repeat(256), b"", minute), Ok(()));
                 assert_eq!(set("k", &vec![0; 1 << 20], minute), Ok(()));
                 assert_eq!(

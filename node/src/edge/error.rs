@@ -97,6 +97,14 @@ pub enum RuntimeError {
     /// Wasmtime refused the settings, or the address space is too small.
     #[error("cannot set up the sandbox engine: {0}")]
     Engine(String),
+    /// `cache_dir` cannot be used.
+    #[error("cannot keep compiled modules in {folder}: {source}")]
+    CacheDir {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
     /// No thread could be started.
     #[error("cannot start a thread of the edge pool: {0}")]
     Thread(#[from] std::io::Error),

@@ -1,11 +1,13 @@
 //! What every function shares: engine, pool, admission, memory account.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::{Engine, Linker, Module, UnknownImportError};
 
 use super::admission::Admission;
+use super::artifacts::Artifacts;
 use super::budget::Budget;
 use super::engine::{self, Capacity};
 use super::error::{LoadError, RuntimeError};
@@ -23,6 +25,8 @@ pub struct Runtime {
     capacity: Capacity,
     engine: Engine,
     linker: Linker<Guest>,
+    /// `None` without `cache_dir`.
+    artifacts: Option<Artifacts>,
     pub(super) pool: Pool,
     pub(super) admission: Admission,
     pub(super) budget: Arc<Budget>,
@@ -46,6 +50,7 @@ impl Runtime {
         capacity: Capacity,
         io: &tokio::runtime::Handle,
     ) -> Result<Self, RuntimeError> {
+        let artifacts = settings.cache_dir.as_deref().map(open_artifacts);
         let engine = engine::start(capacity)?;
         let linker =
             host::link(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
@@ -58,6 +63,7 @@ impl Runtime {
                 Arc::clone(&budget),
             ),
             budget,
+            artifacts: artifacts.transpose()?,
             pagemap: Pagemap::open().map(Arc::new),
             settings,
             capacity,
@@ -104,10 +110,33 @@ impl Runtime {
         if let Some(module) = compiled.modules.get(&source.sha256) {
             return Ok(module.clone());
         }
-        let module = module::compile(&self.engine, &source.bytes, limits)?;
+        let kept = |artifacts: &Artifacts| artifacts.load(&self.engine, &source.sha256);
+        let module = match self.artifacts.as_ref().and_then(kept) {
+            Some(module) => module,
+            None => self.compile_anew(source, limits)?,
+        };
         compiled.modules.insert(source.sha256, module.clone());
         Ok(module)
     }
+
+    fn compile_anew(
+        &self,
+        source: &module::Source,
+        limits: &ModuleLimits,
+    ) -> Result<Module, LoadError> {
+        let module = module::compile(&self.engine, &source.bytes, limits)?;
+        if let Some(artifacts) = &self.artifacts {
+            artifacts.store(&self.engine, &source.sha256, &module);
+        }
+        Ok(module)
+    }
+}
+
+fn open_artifacts(folder: &Path) -> Result<Artifacts, RuntimeError> {
+    Artifacts::open(folder).map_err(|source| RuntimeError::CacheDir {
+        folder: folder.to_owned(),
+        source,
+    })
 }
 
 fn check_pin(settings: &FunctionSettings, found: &Sha) -> Result<(), LoadError> {

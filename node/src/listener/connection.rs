@@ -1,8 +1,11 @@
 //! What the guard of a connection and the proxy tell each other about it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::gate::Place;
 use super::limits::Limits;
@@ -38,6 +41,10 @@ pub struct Connection {
     waited: AtomicU64,
     /// Bytes of the body received.
     received: AtomicU64,
+    /// Read again before anything else from the client.
+    playback: Mutex<Bytes>,
+    /// Whether there is any, so that ordinary reads take no lock.
+    plays_back: AtomicBool,
     pub(super) limits: Limits,
     _place: Place,
 }
@@ -51,6 +58,8 @@ impl Connection {
             phase: AtomicU8::new(Phase::Idle as u8),
             waited: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            playback: Mutex::default(),
+            plays_back: AtomicBool::new(false),
             limits,
             _place: place,
         }
@@ -76,6 +85,25 @@ impl Connection {
     /// The answer is out; the next byte starts a new request.
     pub fn request_done(&self) {
         self.enter(Phase::Idle);
+    }
+
+    /// The next reads yield `bytes`, then what the client sends.
+    pub fn play_back(&self, bytes: Bytes) {
+        *self.playback.lock() = bytes;
+        self.plays_back.store(true, Ordering::Release);
+    }
+
+    /// At most `limit` bytes of what is played back; `None` when there is nothing.
+    pub(super) fn played_back(&self, limit: usize) -> Option<Bytes> {
+        if !self.plays_back.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut playback = self.playback.lock();
+        let length = limit.min(playback.len());
+        let piece = playback.split_to(length);
+        self.plays_back
+            .store(!playback.is_empty(), Ordering::Release);
+        Some(piece).filter(|piece| !piece.is_empty())
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -133,6 +161,19 @@ mod tests {
         assert!(connection.body_is_too_slow());
         connection.count_body(1 << 20, Duration::from_secs(1));
         assert!(!connection.body_is_too_slow(), "it caught up");
+    }
+
+    #[test]
+    fn what_is_played_back_comes_in_order_and_ends() {
+        let connection = connection();
+        assert_eq!(connection.played_back(10), None);
+        connection.play_back(Bytes::from_static(b"abcdef"));
+        assert_eq!(
+            connection.played_back(4).as_deref(),
+            Some(b"abcd".as_slice())
+        );
+        assert_eq!(connection.played_back(4).as_deref(), Some(b"ef".as_slice()));
+        assert_eq!(connection.played_back(4), None);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::limits::Limits;
 
@@ -29,7 +31,7 @@ impl Gate {
     /// `None` when `connections` or `connections_per_client` is reached.
     pub(super) fn enter(&self, client: IpAddr, limits: &Limits) -> Option<Place> {
         let client = client.to_canonical();
-        let mut counts = self.counts();
+        let mut counts = self.counts.lock();
         let own = counts.clients.get(&client).copied().unwrap_or(0);
         if counts.all >= limits.connections || own >= limits.connections_per_client {
             return None;
@@ -41,16 +43,11 @@ impl Gate {
             client,
         })
     }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        // The counts are whole after every statement, so a panic cannot leave them torn.
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.gate.counts();
+        let mut counts = self.gate.counts.lock();
         counts.all -= 1;
         if let Some(own) = counts.clients.get_mut(&self.client) {
             *own -= 1;
@@ -81,6 +78,6 @@ mod tests {
         assert!(gate.enter(two, &limits).is_none(), "the node is full");
         drop(first);
         assert!(gate.enter(two, &limits).is_some());
-        assert_eq!(gate.counts().all, 2);
+        assert_eq!(gate.counts.lock().all, 2);
     }
 }

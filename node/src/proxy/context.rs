@@ -25,21 +25,13 @@ pub struct Context {
     pub(super) action: Option<Arc<Action>>,
     /// What the access log says, if not told by anything else.
     pub(super) error: Option<ErrorCode>,
-    pub(super) body: RequestBody,
+    /// Bytes of the request body seen so far.
+    pub(super) received: u64,
     pub(super) exchange: Exchange,
     /// One for each function that ran.
     pub(super) records: Vec<Record>,
     pub(super) edits: Edits,
     _active: Active,
-}
-
-/// The request's body.
-#[derive(Debug, Default)]
-pub(super) struct RequestBody {
-    /// Bytes seen so far.
-    pub(super) received: u64,
-    /// Read in full for the functions; what the upstream gets.
-    pub(super) buffered: Option<Bytes>,
 }
 
 /// The exchange with the upstream.
@@ -80,7 +72,7 @@ impl Context {
             client: None,
             action: None,
             error: None,
-            body: RequestBody::default(),
+            received: 0,
             exchange: Exchange::default(),
             records: Vec::new(),
             edits: Edits::default(),

@@ -65,65 +65,33 @@ impl ErrorCode {
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
-                "The method is not allowed here",
+                "Method not allowed",
             ),
-            Self::RequestTimeout => (
-                S::REQUEST_TIMEOUT,
-                "request-timeout",
-                "The request took too long to arrive",
-            ),
-            Self::BodyTooLarge => (
-                S::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "The request body is too large",
-            ),
-            Self::UriTooLong => (
-                S::URI_TOO_LONG,
-                "uri-too-long",
-                "The request target is too long",
-            ),
+            Self::RequestTimeout => (S::REQUEST_TIMEOUT, "request-timeout", "Request too slow"),
+            Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large"),
+            Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "Request target too long"),
             Self::HeadersTooLarge => (
                 S::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "headers-too-large",
-                "The request header is too large",
+                "Header too large",
             ),
             Self::Function(fault) => return function(fault),
-            Self::UpstreamConnect => (
-                S::BAD_GATEWAY,
-                "upstream-connect",
-                "The upstream cannot be reached",
-            ),
-            Self::UpstreamReset => (
-                S::BAD_GATEWAY,
-                "upstream-reset",
-                "The upstream closed the connection",
-            ),
+            Self::UpstreamConnect => (S::BAD_GATEWAY, "upstream-connect", "Upstream unreachable"),
+            Self::UpstreamReset => (S::BAD_GATEWAY, "upstream-reset", "Upstream hung up"),
             Self::UpstreamInvalid => (
                 S::BAD_GATEWAY,
                 "upstream-invalid",
-                "The upstream's answer is invalid",
+                "Upstream answer invalid",
             ),
-            Self::UpstreamTls => (
-                S::BAD_GATEWAY,
-                "upstream-tls",
-                "No secure connection to the upstream",
-            ),
-            Self::UpstreamTimeout => (
-                S::GATEWAY_TIMEOUT,
-                "upstream-timeout",
-                "The upstream took too long",
-            ),
+            Self::UpstreamTls => (S::BAD_GATEWAY, "upstream-tls", "Upstream not trusted"),
+            Self::UpstreamTimeout => (S::GATEWAY_TIMEOUT, "upstream-timeout", "Upstream too slow"),
             Self::Overloaded => (
                 S::SERVICE_UNAVAILABLE,
                 "overloaded",
-                "The node has no room for another request",
+                "No room for the request",
             ),
             Self::Loop => (S::LOOP_DETECTED, "loop", "The request goes in circles"),
-            Self::Internal => (
-                S::INTERNAL_SERVER_ERROR,
-                "internal",
-                "The node failed to handle the request",
-            ),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The node failed"),
         };
         Row {
             status,

@@ -8,7 +8,7 @@ use super::functions::{self, Functions};
 use super::routes::{self, Parts};
 use crate::cache::{self, Cache};
 use crate::config::{Config, Problem};
-use crate::edge::{Compiled, Runtime, Services};
+use crate::edge::{Compiled, Runtime, RuntimeError, Services};
 use crate::egress::{self, BuildError, Client};
 use crate::proxy::Snapshot;
 
@@ -153,11 +153,17 @@ fn runtime(
     match Runtime::start(config.edge.clone(), capacity, io) {
         Ok(runtime) => Some(Arc::new(runtime)),
         Err(error) => {
-            problems.push(config.problem(
-                "edge",
-                error,
-                "lower max_in_flight or the functions' memory limits",
-            ));
+            let (path, remedy) = match error {
+                RuntimeError::CacheDir { .. } => (
+                    "edge.cache_dir",
+                    "name a folder that only the node's user can write to",
+                ),
+                RuntimeError::Engine(_) | RuntimeError::Thread(_) => (
+                    "edge",
+                    "lower max_in_flight or the functions' memory limits",
+                ),
+            };
+            problems.push(config.problem(path, error, remedy));
             None
         }
     }

@@ -71,8 +71,14 @@ impl Cache {
     }
 
     fn check(&self, key: &[u8]) -> Result<(), Failure> {
-        if key.is_empty() || key.len() > MAX_KEY {
-            return Err(Failure(Code::BadArgument, "a cache key has 1 to 256 bytes"));
+        if key.len() > MAX_KEY {
+            return Err(Failure(Code::TooLarge, "a cache key has at most 256 bytes"));
+        }
+        if key.is_empty() {
+            return Err(Failure(
+                Code::BadArgument,
+                "a cache key has at least 1 byte",
+            ));
         }
         match self.failure {
             Some(code) => Err(Failure(code, "the cache fails in this test")),
