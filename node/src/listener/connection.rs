@@ -1,5 +1,6 @@
 //! What the guard of a connection and the proxy tell each other about it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(super) enum Phase {
 /// One downstream connection.
 #[derive(Debug)]
 pub struct Connection {
+    /// The client's address as text: every request needs it.
+    client: Option<Arc<str>>,
     phase: AtomicU8,
     /// Time spent waiting for the client's body, in nanoseconds.
     waited: AtomicU64,
@@ -53,8 +56,9 @@ pub struct Connection {
 const GRACE: Duration = Duration::from_secs(10);
 
 impl Connection {
-    pub(super) fn new(limits: Limits, place: Place) -> Self {
+    pub(super) fn new(client: Option<IpAddr>, limits: Limits, place: Place) -> Self {
         Self {
+            client: client.map(|client| client.to_canonical().to_string().into()),
             phase: AtomicU8::new(Phase::Idle as u8),
             waited: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -63,6 +67,11 @@ impl Connection {
             limits,
             _place: place,
         }
+    }
+
+    /// The client's address as text, if it has one.
+    pub fn client(&self) -> Option<Arc<str>> {
+        self.client.clone()
     }
 
     /// A header is complete: its deadline is over.
@@ -145,7 +154,7 @@ mod tests {
         let place = gate
             .enter("127.0.0.1".parse().expect("an address"), &Limits::default())
             .expect("room");
-        Connection::new(Limits::default(), place)
+        Connection::new(None, Limits::default(), place)
     }
 
     #[test]

@@ -57,13 +57,16 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let limits = Limits::clone(&self.limits.load());
-        let Some(place) = self.gate.enter(client(&stream), &limits) else {
+        let client = client(&stream);
+        // A stream without an address counts as one client more.
+        let counted = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let Some(place) = self.gate.enter(counted, &limits) else {
             let answer = (self.refusals)(Refusal::TooManyConnections);
             stream.write_all(&answer).await.ok();
             AsyncWriteExt::shutdown(&mut stream).await.ok();
             return None;
         };
-        let connection = Arc::new(Connection::new(limits, place));
+        let connection = Arc::new(Connection::new(client, limits, place));
         let guarded = GuardedStream::new(stream, Arc::clone(&connection), self.refusals);
         let served = self.proxy.process_new(Box::new(guarded), shutdown);
         CURRENT.scope(connection, served).await
@@ -74,14 +77,8 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
     }
 }
 
-/// A stream without an address counts as one client more.
-fn client(stream: &Stream) -> IpAddr {
-    stream
-        .get_socket_digest()
-        .and_then(|digest| {
-            digest
-                .peer_addr()
-                .and_then(|peer| peer.as_inet().map(|a| a.ip()))
-        })
-        .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+fn client(stream: &Stream) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    let peer = digest.peer_addr()?;
+    Some(peer.as_inet()?.ip())
 }

@@ -1,6 +1,6 @@
 //! What one request carries through the phases.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::action::{Action, Snapshot};
 use super::error::ErrorCode;
+use super::request_id::RequestId;
 use crate::edge::{Edits, Record};
 use crate::listener::Connection;
 use crate::upstream::Lease;
@@ -20,8 +21,9 @@ pub struct Context {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) connection: Option<Arc<Connection>>,
     pub(super) started: Instant,
-    pub(super) id: String,
-    pub(super) client: Option<IpAddr>,
+    pub(super) id: RequestId,
+    /// The client's address as text.
+    pub(super) client: Option<Arc<str>>,
     pub(super) action: Option<Arc<Action>>,
     /// What the access log says, if not told by anything else.
     pub(super) error: Option<ErrorCode>,
@@ -64,18 +66,19 @@ pub(super) enum ReplacedBody {
 
 impl Context {
     pub(super) fn new(snapshot: Arc<Snapshot>, activity: &Arc<Activity>) -> Self {
+        let connection = crate::listener::current();
         Self {
             snapshot,
-            connection: crate::listener::current(),
             started: Instant::now(),
-            id: format!("{:032x}", fastrand::u128(..)),
-            client: None,
+            id: RequestId::random(),
+            client: connection.as_ref().and_then(|c| c.client()),
             action: None,
             error: None,
             received: 0,
             exchange: Exchange::default(),
             records: Vec::new(),
             edits: Edits::default(),
+            connection,
             _active: Active::enter(activity),
         }
     }

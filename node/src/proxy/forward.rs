@@ -21,8 +21,8 @@ pub(super) fn add_headers(
     received: Version,
     context: &Context,
 ) -> Result<()> {
-    if let Some(client) = context.client {
-        upstream.insert_header(X_FORWARDED_FOR, client.to_string())?;
+    if let Some(client) = &context.client {
+        upstream.insert_header(X_FORWARDED_FOR, &**client)?;
     }
     upstream.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static("http"))?;
     match upstream.headers.get(HOST).cloned() {

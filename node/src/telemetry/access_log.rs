@@ -165,7 +165,7 @@ mod tests {
         let buffer = Buffer::default();
         let log = AccessLogWriter::start(buffer.clone(), Format::Json).expect("a thread");
         for _ in 0..1000 {
-            log.write(&AccessLine::default());
+            log.write(&AccessLine::sample());
         }
         log.close();
         let written = buffer.0.lock().expect("no panic");
@@ -176,7 +176,7 @@ mod tests {
     fn a_stuck_reader_costs_lines_and_not_requests() {
         let log = AccessLogWriter::start(Stuck, Format::Text).expect("a thread");
         for _ in 0..3 * CAPACITY {
-            log.write(&AccessLine::default());
+            log.write(&AccessLine::sample());
         }
         assert!(log.shared.dropped.load(Ordering::Relaxed) >= CAPACITY as u64);
     }
