@@ -49,10 +49,8 @@ lint: build-tools ## Run clippy on everything, for each platform it is for
 	cd $(EXAMPLE) && $(CARGO) clippy --all-targets --locked --target-dir target -- -D warnings
 	cd $(EXAMPLE) && $(CARGO) clippy --target $(WASM) --locked --target-dir target -- -D warnings
 
-# Cargo tests examples only when they are named.
 unit-test: test-tools example ## Run all tests
 	$(CARGO) test --workspace --locked
-	$(CARGO) test --workspace --locked --example bench
 	cd $(EXAMPLE) && $(CARGO) test --locked --target-dir target
 
 doc: build-tools ## Build the crates' documentation

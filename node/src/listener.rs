@@ -1,5 +1,6 @@
 //! The downstream side below HTTP: who may connect, and how slow they may be.
 
+mod clock;
 mod connection;
 mod gate;
 mod guard;

@@ -2,14 +2,17 @@
 
 mod access;
 mod action;
+mod admit;
 mod body;
 mod context;
 mod error;
+mod fail;
 mod forward;
 mod request;
 mod request_id;
 mod respond;
 mod response;
+mod survey;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,12 +20,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Method};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use tracing::{debug, warn};
+use tracing::debug;
 
 pub use access::{AccessLine, AccessLog};
 pub use action::{Action, EncodedSlashes, Snapshot, StaticAnswer, Target};
@@ -30,11 +32,10 @@ pub use context::{Activity, Context};
 pub use error::ErrorCode;
 pub use respond::raw as raw_refusal;
 
-use self::body::AfterBuffering;
-use self::context::ReplacedBody;
+use self::admit::Refused;
+use self::body::{AfterBuffering, Buffered};
 use crate::edge::{Chain, Outcome, Request};
-use crate::route::{self, Lookup};
-use crate::upstream::{Unavailable, Upstream};
+use crate::upstream::Unavailable;
 
 /// The proxy: the current snapshot and where requests are counted and logged.
 pub struct Proxy<L> {
@@ -46,40 +47,42 @@ pub struct Proxy<L> {
     pub access_log: L,
 }
 
-/// Why a request ends here, and what a 405 allows.
-struct Refused {
-    code: ErrorCode,
-    allow: Option<HeaderValue>,
-}
-
-impl From<ErrorCode> for Refused {
-    fn from(code: ErrorCode) -> Self {
-        Self { code, allow: None }
-    }
+/// What a route's action comes to.
+enum Next {
+    Answered,
+    /// To the upstream.
+    Forward,
+    Refused(ErrorCode),
 }
 
 #[async_trait]
 impl<L: AccessLog> ProxyHttp for Proxy<L> {
-    type CTX = Context;
+    /// Boxed: the library moves it through several futures.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.snapshot.load_full(), &self.activity)
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(self.snapshot.load_full(), &self.activity))
     }
 
     async fn early_request_filter(
         &self,
         session: &mut Session,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
-        begin(session, context, self.activity.is_draining());
+        admit::begin(session, context, self.activity.is_draining());
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        let refused = match admit(session, context) {
-            Ok(action) => match self.act(session, context, &action).await? {
-                Ok(answered) => return Ok(answered),
-                Err(code) => Refused::from(code),
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut Box<Context>,
+    ) -> Result<bool> {
+        let refused = match admit::admit(session, context) {
+            Ok(action) => match act(session, context, &action).await? {
+                Next::Answered => return Ok(true),
+                Next::Forward => return Ok(false),
+                Next::Refused(code) => Refused::from(code),
             },
             Err(refused) => refused,
         };
@@ -91,9 +94,14 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
     async fn upstream_peer(
         &self,
         _session: &mut Session,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<Box<HttpPeer>> {
-        let upstream = upstream(context).ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        let upstream = context
+            .upstream()
+            .ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        // Another attempt sends the body again, and needs the last one's place no more.
+        context.received = 0;
+        context.exchange.lease = None;
         let lease = upstream.pick(&context.exchange.tried).map_err(|reason| {
             context.error = Some(match reason {
                 Unavailable::Full => ErrorCode::Overloaded,
@@ -111,27 +119,52 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        context: &mut Context,
+        context: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        // Nothing was sent, so another backend may be asked whatever the method.
-        let retries = upstream(context).map_or(0, |upstream| upstream.retries());
         if let Some(lease) = &context.exchange.lease {
             let address = lease.backend().address();
             debug!(%address, %error, "a backend cannot be connected to");
             context.exchange.tried.push(address);
         }
-        let left = context.exchange.tried.len() <= retries;
-        let others = upstream(context).is_some_and(|u| u.pick(&context.exchange.tried).is_ok());
-        error.set_retry(left && others);
+        // Nothing was sent, so another backend may be asked whatever the method.
+        let tried = &context.exchange.tried;
+        let retry = context
+            .upstream()
+            .is_some_and(|upstream| tried.len() <= upstream.retries() && upstream.has_other(tried));
+        error.set_retry(retry);
         error.into_up()
+    }
+
+    /// A kept connection may die under a request that nobody has read. Such a request is
+    /// sent again, at least once and at most `retries` times, if doing it twice is harmless.
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Box<Context>,
+        reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("Peer: {peer}"));
+        let harmless = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated();
+        let allowed = context
+            .upstream()
+            .map_or(0, |upstream| upstream.retries().max(1));
+        match harmless && context.exchange.resent < allowed {
+            true => error.retry.decide_reuse(reused),
+            false => error.set_retry(false),
+        }
+        context.exchange.resent += usize::from(error.retry());
+        error
     }
 
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
         upstream: &mut RequestHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         forward::add_headers(upstream, session.req_header().version, context)
     }
@@ -141,7 +174,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         _session: &mut Session,
         piece: &mut Option<Bytes>,
         end: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         let limit = context
             .action
@@ -161,7 +194,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         &self,
         _session: &mut Session,
         header: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         context.exchange.took = context.exchange.started.map(|at| at.elapsed());
         if !header.status.is_informational() {
@@ -176,12 +209,14 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         &self,
         session: &mut Session,
         header: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         if header.status.is_informational() {
             return Ok(());
         }
-        response::edit(context, &session.req_header().method, header)
+        response::edit(context, &session.req_header().method, header)?;
+        response::frame_for(session, header);
+        Ok(())
     }
 
     fn response_body_filter(
@@ -189,7 +224,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         _session: &mut Session,
         piece: &mut Option<Bytes>,
         _end: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
         response::filter_body(&mut context.exchange.body, piece);
         Ok(None)
@@ -199,9 +234,9 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         &self,
         session: &mut Session,
         error: &Error,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> FailToProxy {
-        let status = fail(session, error, context).await;
+        let status = fail::fail(session, error, context).await;
         FailToProxy {
             error_code: status.unwrap_or(0),
             can_reuse_downstream: status.is_some(),
@@ -209,11 +244,11 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
     }
 
     /// Told once, by `fail_to_proxy`.
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Box<Context>, _: &Error) -> bool {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Box<Context>) {
         self.access_log.write(&AccessLine::new(session, context));
         if let Some(connection) = &context.connection {
             connection.request_done();
@@ -221,101 +256,19 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
     }
 }
 
-impl<L> Proxy<L> {
-    /// Does what the route says: `true` when the request is answered, `false` when it goes
-    /// on to the upstream, an error code when it is refused.
-    async fn act(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-        action: &Action,
-    ) -> Result<Result<bool, ErrorCode>> {
-        match &action.target {
-            Target::Upstream(_) => return Ok(Ok(false)),
-            Target::Answer(answer) => respond::fixed(session, answer).await?,
-            Target::Functions(chain) => {
-                return run(session, context, chain, AfterBuffering::Answer).await;
-            }
-            Target::FunctionsThenUpstream(chain, _) => {
-                return run(session, context, chain, AfterBuffering::Forward).await;
-            }
+/// Does what the route says.
+async fn act(session: &mut Session, context: &mut Context, action: &Action) -> Result<Next> {
+    match &action.target {
+        Target::Upstream(_) => Ok(Next::Forward),
+        Target::Answer(answer) => {
+            respond::fixed(session, answer).await?;
+            Ok(Next::Answered)
         }
-        Ok(Ok(true))
-    }
-}
-
-/// Times and identifies a request whose header has just been read.
-fn begin(session: &mut Session, context: &mut Context, draining: bool) {
-    let limits = &context.snapshot.limits;
-    if draining {
-        session.set_keepalive(None);
-    } else if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(limits.idle_timeout.as_secs().max(1)));
-    }
-    session.set_read_timeout(Some(limits.body_timeout));
-    session.set_write_timeout(Some(limits.write_timeout));
-    let owes_body = !session.is_body_empty();
-    if let Some(connection) = &context.connection {
-        match owes_body {
-            true => connection.expect_body(),
-            false => connection.header_read(),
+        Target::Functions(chain) => run(session, context, chain, AfterBuffering::Answer).await,
+        Target::FunctionsThenUpstream(chain, _) => {
+            run(session, context, chain, AfterBuffering::Forward).await
         }
     }
-}
-
-/// Checks the request and finds its route.
-fn admit(session: &mut Session, context: &mut Context) -> Result<Arc<Action>, Refused> {
-    let size = session
-        .as_http1()
-        .map_or(0, |http1| http1.get_headers_raw_bytes().len());
-    request::check(session.req_header(), size, &context.snapshot.limits)?;
-    request::strip_claims(session.req_header_mut());
-    let action = route(session, context)?;
-    context.action = Some(Arc::clone(&action));
-    body::check_length(session, action.body_size)?;
-    Ok(action)
-}
-
-/// Looks the normalised path up and makes it the request's own.
-fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refused> {
-    let header = session.req_header();
-    let normal = request::normal_path(header)?;
-    let wanted = route::Request {
-        host: header
-            .headers
-            .get(http::header::HOST)
-            .and_then(|host| host.to_str().ok()),
-        path: &normal.path,
-        method: &header.method,
-        headers: &header.headers,
-    };
-    let action = match context.snapshot.routes.find(&wanted) {
-        Lookup::Found(action) => Arc::clone(action),
-        Lookup::NotFound => return Err(ErrorCode::NoRoute.into()),
-        Lookup::MethodNotAllowed(methods) => {
-            return Err(Refused {
-                code: ErrorCode::MethodNotAllowed,
-                allow: allow(&methods),
-            });
-        }
-    };
-    if normal.encoded_slash && action.encoded_slashes == EncodedSlashes::Reject {
-        return Err(ErrorCode::BadRequest.into());
-    }
-    let is_origin_form = header.uri.authority().is_none();
-    if !(is_origin_form && normal.path == header.uri.path()) {
-        let target = request::target(&normal.path, &header.uri);
-        if !forward::set_target(session.req_header_mut(), target) {
-            return Err(ErrorCode::BadRequest.into());
-        }
-    }
-    Ok(action)
-}
-
-/// The value of `Allow`.
-fn allow(methods: &[Method]) -> Option<HeaderValue> {
-    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    HeaderValue::from_str(&names.join(", ")).ok()
 }
 
 /// Runs the functions of a route.
@@ -324,10 +277,10 @@ async fn run(
     context: &mut Context,
     chain: &Chain,
     after: AfterBuffering,
-) -> Result<Result<bool, ErrorCode>> {
-    let body = match buffer(session, context, chain, after).await {
-        Ok(body) => body,
-        Err(code) => return Ok(Err(code)),
+) -> Result<Next> {
+    let body = match body::wanted(session, context, chain, after).await? {
+        Buffered::Body(body) => body,
+        Buffered::Refused(code) => return Ok(Next::Refused(code)),
     };
     let header = session.req_header();
     let request = Arc::new(Request {
@@ -338,87 +291,15 @@ async fn run(
         body,
     });
     match chain.run(&request, &mut context.records).await {
-        Outcome::Respond(answer) => respond::function(session, answer).await?,
+        Outcome::Respond(answer) => {
+            respond::function(session, answer).await?;
+            Ok(Next::Answered)
+        }
         Outcome::Forward(edits) => {
             context.edits = edits;
-            return Ok(Ok(false));
+            Ok(Next::Forward)
         }
-        Outcome::Fail(fault) => return Ok(Err(ErrorCode::Function(fault))),
-        Outcome::Overloaded => return Ok(Err(ErrorCode::Overloaded)),
+        Outcome::Fail(fault) => Ok(Next::Refused(ErrorCode::Function(fault))),
+        Outcome::Overloaded => Ok(Next::Refused(ErrorCode::Overloaded)),
     }
-    Ok(Ok(true))
-}
-
-/// The body, if a function of the chain asked for it.
-async fn buffer(
-    session: &mut Session,
-    context: &Context,
-    chain: &Chain,
-    after: AfterBuffering,
-) -> Result<Bytes, ErrorCode> {
-    let Some(limit) = chain.body_limit().filter(|_| !session.is_body_empty()) else {
-        return Ok(Bytes::new());
-    };
-    let route_limit = context
-        .action
-        .as_ref()
-        .map_or(u64::MAX, |action| action.body_size);
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX).min(route_limit);
-    let body = body::buffer(session, limit).await?;
-    let connection = context.connection.as_ref().ok_or(ErrorCode::Internal)?;
-    connection.body_read();
-    if after == AfterBuffering::Forward {
-        body::rewind(session, connection, &body).await?;
-    }
-    Ok(body)
-}
-
-fn upstream(context: &Context) -> Option<Arc<Upstream>> {
-    match &context.action.as_ref()?.target {
-        Target::Upstream(upstream) | Target::FunctionsThenUpstream(_, upstream) => {
-            Some(Arc::clone(upstream))
-        }
-        Target::Answer(_) | Target::Functions(_) => None,
-    }
-}
-
-/// Answers an error, unless the answer has begun or nobody is there to read it. Returns
-/// the status sent.
-async fn fail(session: &mut Session, error: &Error, context: &mut Context) -> Option<u16> {
-    if *error.etype() == response::ANSWERED_BY_THE_NODE {
-        return answer_whole(session, context).await;
-    }
-    let slow = context
-        .connection
-        .as_ref()
-        .is_some_and(|c| c.body_is_too_slow());
-    let code = match context.error {
-        Some(code) => Some(code),
-        None if slow => Some(ErrorCode::RequestTimeout),
-        None => ErrorCode::of_proxy(error),
-    };
-    context.error = code;
-    let code = code?;
-    warn!(
-        request_id = %context.id,
-        route = context.action.as_ref().map(|action| &*action.name),
-        code = code.row().code,
-        cause = %error,
-        "a request failed"
-    );
-    if session.response_written().is_some() {
-        return None;
-    }
-    let sent = respond::problem(session, code, context.id.as_str(), None).await;
-    sent.ok().map(|()| code.row().status.as_u16())
-}
-
-/// Writes an answer of which the upstream gave only the header.
-async fn answer_whole(session: &mut Session, context: &mut Context) -> Option<u16> {
-    let ReplacedBody::Whole(header, body) = std::mem::take(&mut context.exchange.body) else {
-        return None;
-    };
-    let status = header.status.as_u16();
-    respond::write(session, *header, body).await.ok()?;
-    Some(status)
 }

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pingora::proxy::http_proxy;
+use pingora::apps::HttpServerOptions;
+use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
 use tokio::runtime::Runtime as IoRuntime;
@@ -27,7 +28,7 @@ use self::reload::Reloader;
 use crate::config::{self, Config};
 use crate::edge::RuntimeError;
 use crate::listener::Guarded;
-use crate::proxy::{Activity, Proxy, raw_refusal};
+use crate::proxy::{AccessLog, Activity, Proxy, raw_refusal};
 use crate::telemetry::{AccessLogWriter, Format};
 
 pub use check::{check, check_and_list};
@@ -132,7 +133,7 @@ fn serve(
         access_log: Arc::clone(&access_log),
     };
     let limits = Arc::clone(&connection_limits);
-    let guarded = Guarded::new(http_proxy(&server_conf(), proxy), limits, raw_refusal);
+    let guarded = Guarded::new(service(proxy), limits, raw_refusal);
     let mut service = Service::new("aegis".into(), guarded);
     sockets.listen(&mut service);
     let reloader = Reloader::new(path, config, built.resources, drain.timeout());
@@ -152,6 +153,16 @@ fn proxy_runtime(config: &Config) -> std::io::Result<IoRuntime> {
         builder.worker_threads(config.server.threads);
     }
     builder.thread_name("aegis-proxy").enable_all().build()
+}
+
+/// The proxy as the library serves it.
+fn service<L: AccessLog>(proxy: Proxy<L>) -> HttpProxy<Proxy<L>> {
+    let mut service = http_proxy(&server_conf(), proxy);
+    let mut options = HttpServerOptions::default();
+    // CONNECT is refused by the proxy, like every other error.
+    options.allow_connect_method_proxying = true;
+    service.server_options = Some(options);
+    service
 }
 
 fn server_conf() -> Arc<ServerConf> {

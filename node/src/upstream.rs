@@ -8,7 +8,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use pingora::lb::Backend as Weighted;
-use pingora::lb::selection::{BackendIter, BackendSelection, RoundRobin};
+use pingora::lb::selection::{BackendIter as _, BackendSelection as _, RoundRobin};
 
 pub use backend::{Backend, Lease};
 pub use settings::{BackendSettings, Settings};
@@ -78,25 +78,31 @@ impl Upstream {
     /// # Errors
     /// Why there is none.
     pub fn pick(&self, tried: &[SocketAddr]) -> Result<Lease, Unavailable> {
-        let mut turns = self.ring.iter(b"");
-        let first = turns
-            .next()
-            .and_then(|entry| entry.ext.get::<Arc<Backend>>());
-        let mut full = false;
-        for backend in first.into_iter().chain(&self.backends) {
-            if tried.contains(&backend.address()) {
-                continue;
-            }
-            match Lease::take(backend) {
-                Some(lease) => return Ok(lease),
-                None => full = true,
+        let untried = |backend: &&Arc<Backend>| !tried.contains(&backend.address());
+        // The turns of one that cannot take a request go to those next in turn, not all to
+        // the same one.
+        for _ in &self.backends {
+            let mut turn = self.ring.iter(b"");
+            let backend = turn.next().and_then(|entry| entry.ext.get());
+            if let Some(lease) = backend.filter(untried).and_then(Lease::take) {
+                return Ok(lease);
             }
         }
-        Err(if full {
-            Unavailable::Full
-        } else {
-            Unavailable::Exhausted
-        })
+        let others = self.backends.iter().filter(untried);
+        let count = others.clone().count();
+        if count == 0 {
+            return Err(Unavailable::Exhausted);
+        }
+        // From a random one on, so that none inherits all of another's turns.
+        let mut turns = others.cycle().skip(fastrand::usize(..count)).take(count);
+        turns.find_map(Lease::take).ok_or(Unavailable::Full)
+    }
+
+    /// Whether a backend not among `tried` could take a request now.
+    pub fn has_other(&self, tried: &[SocketAddr]) -> bool {
+        self.backends
+            .iter()
+            .any(|backend| backend.has_room() && !tried.contains(&backend.address()))
     }
 }
 
@@ -169,6 +175,30 @@ mod tests {
         assert_eq!(upstream.pick(&[]).err(), Some(Unavailable::Full));
         drop(first);
         assert!(upstream.pick(&[]).is_ok());
+    }
+
+    #[test]
+    fn the_turns_of_a_backend_that_is_down_are_shared_by_the_others() {
+        let down = [SocketAddr::from(([127, 0, 0, 1], 9000))];
+        for (weights, expected) in [([1, 1, 1], 150..151), ([1000, 1, 1], 100..200)] {
+            let upstream = upstream(&weights, 10);
+            let share = (0..300)
+                .filter_map(|_| upstream.pick(&down).ok())
+                .filter(|lease| lease.backend().address().port() == 9001)
+                .count();
+            assert!(expected.contains(&share), "{weights:?}: {share} of 300");
+        }
+    }
+
+    #[test]
+    fn whether_others_are_left_is_told_without_taking_a_place() {
+        let upstream = upstream(&[1, 1], 1);
+        let tried = [SocketAddr::from(([127, 0, 0, 1], 9000))];
+        assert!(upstream.has_other(&tried) && upstream.has_other(&tried));
+        let lease = upstream.pick(&tried).expect("the other");
+        assert!(!upstream.has_other(&tried), "it is full");
+        drop(lease);
+        assert!(upstream.has_other(&tried));
     }
 
     #[test]

@@ -143,3 +143,49 @@ fn what_a_client_sends_stays_inside_one_line() {
         );
     }
 }
+
+#[test]
+fn a_client_that_leaves_is_told_nothing_and_warned_of_nowhere() {
+    let toml = r#"
+        [functions.f]
+        module = "f.wasm"
+        body = "request"
+        limits = { shared_buffer = "32MiB" }
+        [upstreams.gone]
+        backends = ["{gone}"]
+        [[routes]]
+        functions = ["f"]
+        [[routes]]
+        path = "/gone"
+        upstream = "gone""#;
+    let large = "(drop (memory.grow (i32.const 300)))
+        (drop (call $response_set_body (i32.const 0) (i32.const 20000000))) (i32.const 0)";
+    let setup = node(toml).set("gone", &Origin::absent());
+    let node = setup.wasm("f", module(large)).start();
+
+    let mut sending = node.connect();
+    sending.send(b"POST /sending HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+    drop(sending);
+    let line = node.access("/sending");
+    assert_eq!(
+        (&line["status"], line["code"].is_null()),
+        (&499.into(), true)
+    );
+
+    let mut reading = node.connect();
+    reading.send(&Request::get("/reading").bytes());
+    assert_eq!(reading.read_head().unwrap().0, 200);
+    drop(reading);
+    let line = node.access("/reading");
+    assert_eq!(
+        (&line["status"], line["code"].is_null()),
+        (&200.into(), true)
+    );
+
+    // Warnings come in order: the first one is of the request that really failed.
+    node.get("/gone");
+    let warning = node
+        .stderr
+        .wait_for(|line| line.contains("a request failed"));
+    assert!(warning.contains("upstream-connect"), "{warning}");
+}

@@ -58,6 +58,65 @@ fn a_replaced_body_drops_what_described_the_old_one() {
 }
 
 #[test]
+fn what_a_guest_says_of_its_own_body_stays() {
+    let origin = Origin::start(|_| {
+        let answer = Answer::ok("the old body").header("ETag", "\"old\"");
+        answer
+            .header("Content-Encoding", "gzip")
+            .header("Digest", "sha-256=old")
+    });
+    let node = before(
+        &origin,
+        "(drop (call $response_set_body {new}))
+         (drop (call $response_set_header {etag} {\"new\"}))
+         (drop (call $response_add_header {digest} {sha-256=new}))
+         (i32.const 0)",
+    );
+    let response = node.get("/");
+    assert_eq!(response.text(), "new");
+    assert_eq!(response.all("etag"), ["\"new\""]);
+    assert_eq!(response.all("digest"), ["sha-256=new"]);
+    assert_eq!(response.header("content-encoding"), None);
+}
+
+#[test]
+fn a_status_edited_to_one_with_a_body_shows_an_empty_one() {
+    let origin = Origin::start(|request| match request.target.as_str() {
+        "/304" => Answer::raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\n\r\n"),
+        _ => Answer::new(204, ""),
+    });
+    let node = before(
+        &origin,
+        "(drop (call $response_set_status (i32.const 200))) (i32.const 0)",
+    );
+    let mut connection = node.connect();
+    for path in ["/204", "/304", "/204"] {
+        let response = connection.exchange(&Request::get(path)).unwrap();
+        assert_eq!(
+            (response.status, response.all("content-length")),
+            (200, vec!["0"]),
+            "{path}"
+        );
+        assert!(response.complete);
+    }
+}
+
+#[test]
+fn a_body_for_an_answer_without_one_ends_the_connection_and_says_so() {
+    let node = before(
+        &Origin::saying(""),
+        "(drop (call $response_set_body {new})) (i32.const 0)",
+    );
+    let mut connection = node.connect();
+    let response = connection.exchange(&Request::get("/")).unwrap();
+    assert_eq!(
+        (response.text().as_str(), response.header("connection")),
+        ("new", Some("close"))
+    );
+    assert!(connection.read_to_close().is_empty());
+}
+
+#[test]
 fn status_and_headers_of_a_proxied_answer_are_edited() {
     let origin = Origin::start(|_| {
         Answer::new(404, "missing")

@@ -112,6 +112,21 @@ fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
 }
 
 #[test]
+fn only_a_client_of_http_1_1_that_asks_for_100_gets_it() {
+    let node = answers("body = \"request\"", &module(ECHO)).start();
+    for (version, expect) in [("1.0", "100-continue"), ("1.1", "something-else")] {
+        let mut connection = node.connect();
+        let head = format!("POST / HTTP/{version}\r\nHost: a\r\nContent-Length: 5\r\n");
+        connection.send(format!("{head}Expect: {expect}\r\n\r\nhello").as_bytes());
+        assert_eq!(connection.read_head().unwrap().0, 200, "{version} {expect}");
+    }
+    let mut connection = node.connect();
+    connection
+        .send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-Continue\r\n\r\n");
+    assert_eq!(connection.read_head().unwrap().0, 100);
+}
+
+#[test]
 fn a_connection_serves_on_after_a_body_no_guest_read() {
     let node = answers(
         "",

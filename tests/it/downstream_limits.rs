@@ -1,9 +1,11 @@
 //! `[server.limits]`: what a client may send, how long it may take, how many connections it may hold.
 
-use std::time::Duration;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use crate::harness::framing::chunked;
-use crate::harness::{Node, Origin, Request, node};
+use crate::harness::{Gate, Node, Origin, Request, answers, module, node};
 
 /// A node with `limits` in front of an origin that counts.
 fn limited(limits: &str) -> (Origin, Node) {
@@ -140,6 +142,62 @@ fn an_idle_connection_is_closed() {
 }
 
 #[test]
+fn an_idle_timeout_may_be_shorter_than_a_second() {
+    let (_origin, node) = limited("idle_timeout = \"50ms\"");
+    let mut connection = node.connect();
+    assert_eq!(connection.exchange(&Request::get("/")).unwrap().status, 200);
+    let start = Instant::now();
+    assert!(connection.read_to_close().is_empty());
+    assert!(start.elapsed() < Duration::from_millis(900));
+}
+
+#[test]
+fn a_header_that_stops_coming_is_408_on_a_kept_connection_too() {
+    let (origin, node) = limited("header_timeout = \"1500ms\"\nidle_timeout = \"1s\"");
+    let mut connection = node.connect();
+    assert_eq!(connection.exchange(&Request::get("/")).unwrap().status, 200);
+    connection.send(b"GET / HTTP/1.1\r\nHost");
+    let response = connection.read("GET").expect("an answer");
+    assert_eq!(response.error(), (408, "request-timeout"));
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn a_body_that_comes_too_slowly_is_408_whether_a_function_waits_for_it_or_not() {
+    let toml = r#"
+        [server.limits]
+        body_rate = "1KiB"
+        [functions.f]
+        module = "f.wasm"
+        body = "request"
+        [upstreams.origin]
+        backends = ["{origin}"]
+        [[routes]]
+        path = "/buffered"
+        functions = ["f"]
+        upstream = "origin"
+        [[routes]]
+        upstream = "origin""#;
+    let origin = Origin::saying("fine");
+    let setup = node(toml).set("origin", &origin.address);
+    let node = setup.wasm("f", module("(i32.const 0)")).start();
+    std::thread::scope(|scope| {
+        for path in ["/buffered", "/passing"] {
+            let mut connection = node.connect();
+            scope.spawn(move || {
+                let head =
+                    format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n");
+                connection.send(head.as_bytes());
+                let said = connection.drip(&[b'x'; 60], Duration::from_millis(500));
+                let said = String::from_utf8_lossy(&said);
+                assert!(said.starts_with("HTTP/1.1 408"), "{path}: {said}");
+            });
+        }
+    });
+    assert_eq!(node.access("/buffered")["code"], "request-timeout");
+}
+
+#[test]
 fn a_client_may_hold_so_many_connections_and_no_more() {
     for limit in ["connections_per_client = 2", "connections = 2"] {
         let (_origin, node) = limited(limit);
@@ -180,5 +238,48 @@ fn a_client_that_does_not_read_is_dropped_after_the_write_timeout() {
         connection
             .read("GET")
             .is_none_or(|response| !response.complete)
+    );
+}
+
+/// Answers with 20 MB: more than sockets take in advance.
+const LARGE: &str = "
+    (drop (memory.grow (i32.const 300)))
+    (drop (call $response_set_body (i32.const 0) (i32.const 20000000)))
+    (i32.const 0)";
+
+#[test]
+fn a_client_that_reads_slowly_but_steadily_gets_everything() {
+    let keys = "limits = { shared_buffer = \"32MiB\" }\n[server.limits]\nwrite_timeout = \"1s\"";
+    let node = answers(keys, &module(LARGE)).start();
+    let mut connection = node.connect();
+    connection.send(&Request::get("/").bytes());
+    assert_eq!(connection.read_head().unwrap().0, 200);
+    let never = Gate::default();
+    for _ in 0..20 {
+        assert_eq!(connection.read_bytes(1_000_000).len(), 1_000_000);
+        never.wait(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_client_that_reads_no_headers_is_dropped_after_the_write_timeout() {
+    let toml = r#"
+        [server.limits]
+        write_timeout = "300ms"
+        [[routes]]
+        respond = { status = 204 }"#;
+    let node = node(toml).start();
+    let mut stream = TcpStream::connect(node.address).unwrap();
+    stream
+        .set_write_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let many = Request::get("/").bytes().repeat(1000);
+    let error = (0..10_000)
+        .find_map(|_| stream.write_all(&many).err())
+        .expect("an end of the node's patience");
+    assert_ne!(
+        error.kind(),
+        std::io::ErrorKind::WouldBlock,
+        "it never ends"
     );
 }

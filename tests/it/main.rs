@@ -12,6 +12,7 @@ mod bodies;
 mod cache;
 mod chains;
 mod cli;
+mod connections;
 mod downstream_limits;
 mod edge_limits;
 mod egress;

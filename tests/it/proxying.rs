@@ -232,13 +232,52 @@ fn a_connection_header_that_names_an_end_to_end_header_is_400() {
 }
 
 #[test]
-fn connect_is_405() {
+fn connect_and_trace_are_405_and_say_what_is_allowed() {
     let origin = echo();
-    let response = proxy(&origin)
-        .raw(b"CONNECT aegis.test:443 HTTP/1.1\r\nHost: aegis.test:443\r\n\r\n")
-        .unwrap();
-    assert_eq!(response.status, 405);
+    let node = proxy(&origin);
+    for request in [
+        "CONNECT aegis.test:443 HTTP/1.1\r\nHost: aegis.test:443\r\n\r\n",
+        "TRACE / HTTP/1.1\r\nHost: aegis.test\r\n\r\n",
+    ] {
+        let response = node.raw(request.as_bytes()).unwrap();
+        assert_eq!(response.error(), (405, "method-not-allowed"), "{request}");
+        assert!(response.header("allow").unwrap().contains("POST"));
+    }
     assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn an_upgrade_is_forwarded_as_an_ordinary_request() {
+    let origin = Origin::saying("no tunnel");
+    let node = proxy(&origin);
+    let mut connection = node.connect();
+    for _ in 0..2 {
+        let request = Request::get("/chat")
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+        let response = connection.exchange(&request).unwrap();
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (200, "no tunnel")
+        );
+        let received = origin.last();
+        assert_eq!(received.header("upgrade"), None);
+        assert_ne!(received.header("connection"), Some("Upgrade"));
+    }
+}
+
+#[test]
+fn an_origin_that_upgrades_all_the_same_is_502() {
+    let switching =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let origin = Origin::start(move |_| Answer::raw(switching));
+    let request = Request::get("/")
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket");
+    let response = proxy(&origin).send(&request);
+    assert_eq!(response.error(), (502, "upstream-invalid"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Backends: how one is chosen, and what a client sees when they fail.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::harness::{Answer, Gate, Node, Origin, Request, node};
 
 /// A node whose only route goes to the upstream with these keys.
@@ -88,6 +90,73 @@ fn a_request_the_origin_may_have_acted_on_is_not_sent_twice() {
         502
     );
     assert_eq!(origin.requests().len(), 1);
+}
+
+/// Requests for `/last` get no answer, on connections that `kept` others have left behind.
+fn dying(kept: usize, retries: usize) -> (Origin, Node) {
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let origin = Origin::start(move |request| match request.target.as_str() {
+        "/last" => Answer::raw(""),
+        _ => Answer::ok("").held(&closed),
+    });
+    let node = upstream(&format!("{}\nretries = {retries}", backend(&origin)));
+    let mut connections: Vec<_> = (0..kept).map(|_| node.connect()).collect();
+    for (i, connection) in connections.iter_mut().enumerate() {
+        connection.send(&Request::get(&format!("/{i}")).bytes());
+    }
+    origin.wait_for(kept);
+    gate.open();
+    for i in 0..kept {
+        // Logged once the connection to the backend is given back.
+        node.access(&format!("/{i}"));
+    }
+    assert_eq!(origin.accepts(), kept);
+    (origin, node)
+}
+
+#[test]
+fn a_request_lost_with_a_kept_connection_is_sent_again_within_retries() {
+    for (method, retries, expected) in [("GET", 0, 2), ("PUT", 2, 3), ("POST", 2, 1)] {
+        let (origin, node) = dying(5, retries);
+        let response = node.send(&Request::new(method, "/last").body(b"x"));
+        assert_eq!(response.error(), (502, "upstream-reset"), "{method}");
+        let sent = origin.requests().len() - 5;
+        assert_eq!(sent, expected, "{method} with retries = {retries}");
+    }
+}
+
+#[test]
+fn a_request_sent_again_counts_its_body_once() {
+    let puts = AtomicUsize::new(0);
+    let origin = Origin::start(move |request| match request.method.as_str() {
+        "PUT" if puts.fetch_add(1, Ordering::SeqCst) == 0 => Answer::raw(""),
+        _ => Answer::ok(request.body.clone()),
+    });
+    let limits = "[server.limits]\nbody_size = \"1KiB\"\n[upstreams.origin]\n";
+    let routes = "[[routes]]\nupstream = \"origin\"";
+    let node = node(&format!("{limits}{}\n{routes}", backend(&origin))).start();
+    assert_eq!(node.get("/first").status, 200);
+    node.access("/first");
+    let response = node.send(&Request::new("PUT", "/").body(&[b'x'; 1000]));
+    assert_eq!((response.status, response.body.len()), (200, 1000));
+    assert_eq!(origin.requests().len(), 3);
+}
+
+#[test]
+fn the_share_of_a_backend_that_is_down_goes_to_all_others() {
+    let origins = [Origin::saying("one"), Origin::saying("two")];
+    let node = upstream(&format!(
+        "backends = [\"{}\", \"{}\", \"{}\"]",
+        Origin::absent(),
+        origins[0].address,
+        origins[1].address
+    ));
+    for _ in 0..30 {
+        assert_eq!(node.get("/").status, 200);
+    }
+    let shares = origins.each_ref().map(|origin| origin.requests().len());
+    assert_eq!(shares, [15, 15]);
 }
 
 #[test]

@@ -22,6 +22,11 @@ impl Budget {
     pub(super) fn is_spent(&self) -> bool {
         self.used.load(Ordering::Relaxed) >= self.limit
     }
+
+    /// Whether more is held than there may be: what was measured can pass the limit.
+    fn is_overdrawn(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.limit
+    }
 }
 
 /// What one invocation holds; given back when dropped.
@@ -48,6 +53,27 @@ impl Charge {
         }
         self.held.fetch_add(bytes, Ordering::Relaxed);
         true
+    }
+
+    /// A charge of its own on the same account, if there is room for `bytes`.
+    pub(super) fn beside(&self, bytes: usize) -> Option<Self> {
+        let charge = Self::new(Arc::clone(&self.budget));
+        charge.try_grow(bytes).then_some(charge)
+    }
+
+    /// Brings the charge to `bytes`, unless that would pass the limit.
+    pub(super) fn try_set(&self, bytes: usize) -> bool {
+        let held = self.held.load(Ordering::Relaxed);
+        if bytes > held {
+            return self.try_grow(bytes - held);
+        }
+        self.correct(bytes);
+        true
+    }
+
+    /// Whether the account is overdrawn and this charge is a part of it that counts.
+    pub(super) fn overdraws(&self, floor: usize) -> bool {
+        self.held.load(Ordering::Relaxed) > floor && self.budget.is_overdrawn()
     }
 
     /// Corrects the charge to what was measured, even past the limit: it is held already.

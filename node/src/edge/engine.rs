@@ -21,7 +21,7 @@ const WASM_STACK: usize = 512 * KIB;
 /// Stack of a fibre: the guest's and the host calls' above it.
 const FIBRE_STACK: usize = 2 * MIB;
 /// Kept of a used stack, so that the next guest need not fault it in again.
-const STACK_KEPT: usize = 32 * KIB;
+const STACK_KEPT: usize = 16 * KIB;
 /// Kept of a used memory, likewise; only where the kernel tells which pages were touched.
 const MEMORY_KEPT: usize = MIB;
 /// Kept of a used table: all of an ordinary one.

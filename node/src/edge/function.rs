@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use wasmtime::{ExternType, InstancePre, Module, ModuleExport};
+use wasmtime::{ExternType, FuncType, InstancePre, Module, ModuleExport};
 
 use super::error::LoadError;
 use super::guest::Guest;
@@ -72,9 +72,9 @@ pub struct Services {
 pub struct Function {
     pub(super) name: Arc<str>,
     pub(super) pre: InstancePre<Guest>,
-    pub(super) entry: ModuleExport,
+    pub(super) entry: EntryExport,
     pub(super) memory: ModuleExport,
-    pub(super) initialize: Option<ModuleExport>,
+    pub(super) initialize: Option<EntryExport>,
     pub(super) places: Arc<Semaphore>,
     pub(super) body: BodyAccess,
     pub(super) on_failure: OnFailure,
@@ -87,11 +87,35 @@ pub struct Function {
     size: usize,
 }
 
+/// Where a function comes from.
+pub(super) struct Origin {
+    pub(super) sha256: Sha,
+    pub(super) size: usize,
+    /// Its invocations at once; kept over a reload that does not change their number.
+    pub(super) places: Arc<Semaphore>,
+}
+
 /// What a module's exports must be.
 pub(super) struct Exports {
-    entry: ModuleExport,
+    entry: EntryExport,
     memory: ModuleExport,
-    initialize: Option<ModuleExport>,
+    initialize: Option<EntryExport>,
+}
+
+/// A function that the host calls, and what it returns.
+#[derive(Clone, Copy)]
+pub(super) struct EntryExport {
+    pub(super) index: ModuleExport,
+    pub(super) returns: Returns,
+}
+
+/// What an entry returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Returns {
+    /// Negative for a failure.
+    I32,
+    /// Taken as 0.
+    Nothing,
 }
 
 impl Exports {
@@ -108,23 +132,25 @@ impl Exports {
     }
 }
 
-fn entry_export(module: &Module, name: &str) -> Result<ModuleExport, LoadError> {
-    let wanted = match module.get_export(name) {
-        Some(ExternType::Func(func)) => {
-            let mut results = func.results();
-            let one_i32 = match (results.next(), results.next()) {
-                (None, _) => true,
-                (Some(result), None) => result.is_i32(),
-                _ => false,
-            };
-            func.params().len() == 0 && one_i32
-        }
-        Some(_) => false,
+fn entry_export(module: &Module, name: &str) -> Result<EntryExport, LoadError> {
+    let returns = match module.get_export(name) {
+        Some(ExternType::Func(func)) => returns(&func),
+        Some(_) => None,
         None => return Err(missing(name)),
     };
-    match module.get_export_index(name) {
-        Some(index) if wanted => Ok(index),
+    match (module.get_export_index(name), returns) {
+        (Some(index), Some(returns)) => Ok(EntryExport { index, returns }),
         _ => Err(wrong(name, "it must be a function () -> i32 or () -> ()")),
+    }
+}
+
+/// `None` for a function that cannot be an entry.
+fn returns(func: &FuncType) -> Option<Returns> {
+    let mut results = func.results();
+    match (func.params().len(), results.next(), results.next()) {
+        (0, None, _) => Some(Returns::Nothing),
+        (0, Some(result), None) if result.is_i32() => Some(Returns::I32),
+        _ => None,
     }
 }
 
@@ -178,16 +204,20 @@ impl Function {
         pre: InstancePre<Guest>,
         exports: &Exports,
         services: Services,
-        source: (Sha, usize),
+        origin: Origin,
     ) -> Self {
-        let (sha256, size) = source;
+        let Origin {
+            sha256,
+            size,
+            places,
+        } = origin;
         Self {
             name: settings.name.into(),
             pre,
             entry: exports.entry,
             memory: exports.memory,
             initialize: exports.initialize,
-            places: Arc::new(Semaphore::new(settings.limits.max_in_flight)),
+            places,
             body: settings.body,
             on_failure: settings.on_failure,
             egress: settings.egress,

@@ -7,15 +7,13 @@ use aegis_abi::Code;
 use bytes::Bytes;
 use wasmtime::{Memory, ResourceLimiter};
 
-use super::admission::Place;
 use super::budget::Charge;
 use super::edits::Edits;
 use super::function::Function;
 use super::meter::Meter;
 use super::request::Request;
 
-/// Everything a guest can reach through host calls. Dropped with its store, which
-/// gives its place and its memory back.
+/// Everything a guest can reach through host calls. Dropped with its store.
 pub(super) struct Guest {
     pub(super) function: Arc<Function>,
     pub(super) request: Arc<Request>,
@@ -31,7 +29,6 @@ pub(super) struct Guest {
     pub(super) usage: Usage,
     pub(super) limiter: Limiter,
     pub(super) meter: Arc<Meter>,
-    pub(super) _place: Place,
 }
 
 /// What is counted per invocation.
@@ -62,12 +59,22 @@ impl HostError {
 impl Guest {
     /// Bytes of the host's own buffers for this guest.
     fn buffers(&self) -> usize {
-        self.shared.len() + self.edits.held() + self.yielded.as_ref().map_or(0, Bytes::len)
+        // What was yielded is most often the shared buffer's own data.
+        let yielded = self
+            .yielded
+            .as_ref()
+            .filter(|data| data.as_ptr() != self.shared.as_ptr());
+        self.shared.len() + self.edits.held() + yielded.map_or(0, Bytes::len)
     }
 
-    /// Accounts for the host's buffers after one of them changed.
-    pub(super) fn settle(&mut self) {
-        self.limiter.set_buffers(self.buffers());
+    /// Makes room for buffers that grow from `old` to `new` bytes, before they do.
+    fn make_room(&mut self, old: usize, new: usize) -> Result<(), HostError> {
+        let bytes = self.buffers().saturating_sub(old).saturating_add(new);
+        if self.limiter.hold_buffers(bytes) {
+            return Ok(());
+        }
+        self.limiter.starved = true;
+        Err(NO_MEMORY)
     }
 
     /// Puts `data` into the shared buffer and returns its length for the guest.
@@ -80,31 +87,61 @@ impl Guest {
         }
         let length = i32::try_from(data.len())
             .map_err(|_| HostError::new(Code::TooLarge, "the data is larger than 2 GiB"))?;
+        self.make_room(self.shared.len(), data.len())?;
         self.shared = data;
-        self.settle();
         Ok(length)
     }
+
+    /// The same for what a cache or HTTPS call yielded.
+    pub(super) fn share_yielded(&mut self, data: Bytes) -> Result<i32, HostError> {
+        let length = self.share(data.clone())?;
+        self.yielded = Some(data);
+        Ok(length)
+    }
+
+    /// Sets the body of the answer.
+    pub(super) fn set_body(
+        &mut self,
+        length: usize,
+        copy: impl FnOnce() -> Bytes,
+    ) -> Result<(), HostError> {
+        let old = self.edits.body.as_ref().map_or(0, Bytes::len);
+        self.make_room(old, length)?;
+        self.edits.body = Some(copy());
+        Ok(())
+    }
+
+    /// Room for `bytes` that a host call holds until it is over.
+    pub(super) fn lend(&mut self, bytes: usize) -> Result<Charge, HostError> {
+        let charge = self.limiter.own.beside(bytes);
+        self.limiter.starved |= charge.is_none();
+        charge.ok_or(NO_MEMORY)
+    }
 }
+
+const NO_MEMORY: HostError =
+    HostError::new(Code::LimitReached, "the memory of all invocations is spent");
 
 /// Holds the guest to its memory and table, and the node to `[edge] memory`.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    /// Of the linear memory; corrected from outside while the guest waits.
-    linear: Arc<Charge>,
     /// Of the table and the host's buffers.
     own: Charge,
     memory_limit: usize,
     table_limit: usize,
     table: usize,
-    buffers: usize,
-    /// The guest was refused memory or table elements.
+    /// The guest was refused memory or table elements past its own limits.
     pub(super) refused: bool,
+    /// The guest was refused what its own limits allow, because all invocations
+    /// together hold too much.
+    pub(super) starved: bool,
     /// The start section has run: growth is now the guest's own doing.
     pub(super) instantiated: bool,
+    /// Holds the charge of the linear memory, which is corrected while the guest waits.
     meter: Arc<Meter>,
 }
 
-/// There is no memory left for another invocation.
+/// There is no memory left for the invocation.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the memory of all invocations is spent")]
 pub(super) struct MemorySpent;
@@ -112,40 +149,35 @@ pub(super) struct MemorySpent;
 const TABLE_ELEMENT: usize = size_of::<usize>();
 
 impl Limiter {
-    pub(super) fn new(
-        function: &Function,
-        charges: (Arc<Charge>, Charge),
-        meter: Arc<Meter>,
-    ) -> Self {
-        let (linear, own) = charges;
+    pub(super) fn new(function: &Function, own: Charge, meter: Arc<Meter>) -> Self {
         Self {
-            linear,
             own,
             memory_limit: function.limits.memory,
             table_limit: function.limits.table_elements,
             table: 0,
-            buffers: 0,
             refused: false,
+            starved: false,
             instantiated: false,
             meter,
         }
     }
 
-    fn set_buffers(&mut self, bytes: usize) {
-        self.buffers = bytes;
-        self.own.correct(self.table + self.buffers);
+    /// Whether the host may hold `bytes` in buffers for this guest.
+    fn hold_buffers(&self, bytes: usize) -> bool {
+        self.own.try_set(self.table.saturating_add(bytes))
     }
 
     /// `false` makes the guest's grow instruction return -1; at instantiation there
     /// is no guest yet to tell, so the invocation is refused.
     fn answer(&mut self, within_limit: bool, charged: bool) -> wasmtime::Result<bool> {
-        if within_limit && charged {
-            return Ok(true);
+        match (within_limit, charged) {
+            (true, true) => return Ok(true),
+            (true, false) => self.starved = true,
+            (false, _) => self.refused = true,
         }
-        if within_limit && !self.instantiated {
+        if self.starved && !self.instantiated {
             return Err(wasmtime::Error::new(MemorySpent));
         }
-        self.refused = true;
         Ok(false)
     }
 }
@@ -159,7 +191,7 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current);
         let within = desired <= self.memory_limit;
-        let charged = within && self.linear.try_grow(more);
+        let charged = within && self.meter.memory.try_grow(more);
         let granted = self.answer(within, charged)?;
         if granted {
             self.meter.record_memory(desired);

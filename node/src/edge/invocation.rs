@@ -2,23 +2,21 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tracing::{error, warn};
-use wasmtime::{Instance, ModuleExport, Store, Trap, UpdateDeadline};
+use wasmtime::{Instance, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
-use super::admission::{Overloaded, Place};
+use super::admission::Overloaded;
 use super::budget::Charge;
 use super::edits::Edits;
 use super::error::Fault;
-use super::function::Function;
+use super::function::{EntryExport, Function, Returns};
 use super::guest::{Guest, Limiter, MemorySpent, Usage};
 use super::meter::{Meter, Metered};
 use super::request::Request;
-use super::residency::Pagemap;
 use super::runtime::Runtime;
 
 /// What a successful invocation leaves.
@@ -55,6 +53,9 @@ pub struct Spent {
     pub memory: usize,
 }
 
+/// A guest that holds less than this is not what overdraws the node's memory.
+const SMALL_GUEST: usize = 1024 * 1024;
+
 /// The running time is used up.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the function's execution_time is used up")]
@@ -71,12 +72,17 @@ pub(super) async fn invoke(
         Err(overloaded) => return (Err(overloaded.into()), Spent::default()),
     };
     let started = Instant::now();
-    let meter = Arc::new(Meter::default());
-    let future = prepare(runtime, function, request, (place, Arc::clone(&meter)));
-    let task = runtime.pool.spawn(future);
+    let meter = Arc::new(Meter::new(Charge::new(Arc::clone(&runtime.budget))));
+    let guest = guest(runtime, function, request, &meter);
+    let pagemap = runtime.pagemap.clone();
+    let metered = Metered::new(run(guest), Arc::clone(&meter), pagemap, Some(place));
+    let task = runtime.pool.spawn(AssertUnwindSafe(metered).catch_unwind());
     // Dropping the task at the deadline unwinds the guest and gives its place back.
     let result = match tokio::time::timeout(function.limits.wall_time, task).await {
-        Ok(result) => result,
+        Ok(result) => result.unwrap_or_else(|_panic| {
+            error!("a host call panicked; the invocation counts as a trap");
+            Err(Failure::Fault(Fault::Trap))
+        }),
         Err(_elapsed) => Err(fail(
             function,
             request,
@@ -85,25 +91,24 @@ pub(super) async fn invoke(
         )),
     };
     let spent = Spent {
-        fuel: meter.fuel.load(Ordering::Relaxed),
+        fuel: meter.fuel(),
         running: meter.spent(),
         wall: started.elapsed(),
-        memory: meter.memory_peak.load(Ordering::Relaxed),
+        memory: meter.memory_peak(),
     };
     (result, spent)
 }
 
-/// The metered future of one invocation; everything it holds goes with it.
-fn prepare(
+/// The host's side of a guest that has not run yet.
+fn guest(
     runtime: &Runtime,
     function: &Arc<Function>,
     request: &Arc<Request>,
-    (place, meter): (Place, Arc<Meter>),
-) -> impl Future<Output = Result<Success, Failure>> + Send + use<> {
-    let linear = Arc::new(Charge::new(Arc::clone(&runtime.budget)));
+    meter: &Arc<Meter>,
+) -> Guest {
     let own = Charge::new(Arc::clone(&runtime.budget));
-    let guest = Guest {
-        limiter: Limiter::new(function, (Arc::clone(&linear), own), Arc::clone(&meter)),
+    Guest {
+        limiter: Limiter::new(function, own, Arc::clone(meter)),
         function: Arc::clone(function),
         request: Arc::clone(request),
         memory: None,
@@ -113,36 +118,8 @@ fn prepare(
         terminated: false,
         last_error: None,
         usage: Usage::default(),
-        meter: Arc::clone(&meter),
-        _place: place,
-    };
-    let on_wait = measure(runtime.pagemap.clone(), Arc::clone(&meter), linear);
-    let run = AssertUnwindSafe(run(guest)).catch_unwind();
-    let metered = Metered::new(meter, on_wait, run);
-    async move {
-        metered.await.unwrap_or_else(|_panic| {
-            error!("a host call panicked; the invocation counts as a trap");
-            Err(Failure::Fault(Fault::Trap))
-        })
+        meter: Arc::clone(meter),
     }
-}
-
-/// Corrects the charge for a guest's memory to what it holds, each time it waits.
-fn measure(
-    pagemap: Option<Arc<Pagemap>>,
-    meter: Arc<Meter>,
-    linear: Arc<Charge>,
-) -> Box<dyn FnMut() + Send> {
-    Box::new(move || {
-        let base = meter.memory_base.load(Ordering::Relaxed);
-        let size = meter.memory_size.load(Ordering::Relaxed);
-        let Some(pagemap) = pagemap.as_ref().filter(|_| base != 0) else {
-            return;
-        };
-        if let Some(resident) = pagemap.resident(base, size) {
-            linear.correct(resident);
-        }
-    })
 }
 
 async fn run(guest: Guest) -> Result<Success, Failure> {
@@ -152,6 +129,9 @@ async fn run(guest: Guest) -> Result<Success, Failure> {
     let guest = store.data();
     let outcome = match result {
         Ok(value) if value >= 0 => Ok(()),
+        // It failed for want of what it was entitled to: not its fault, and no reason
+        // to go on without it.
+        _ if guest.limiter.starved => Err(Failure::Overloaded),
         Ok(value) => {
             let cause = format!("the entry returned {value}");
             Err(fail(&function, &guest.request, Fault::Error, &cause))
@@ -175,6 +155,9 @@ async fn execute(store: &mut Store<Guest>, function: &Function) -> wasmtime::Res
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|context| {
         let guest = context.data();
+        if guest.meter.memory.overdraws(SMALL_GUEST) {
+            return Err(wasmtime::Error::new(MemorySpent));
+        }
         if guest.meter.running() > guest.function.limits.execution_time {
             return Err(wasmtime::Error::new(TimeSpent));
         }
@@ -199,7 +182,7 @@ async fn start(store: &mut Store<Guest>, function: &Function) -> wasmtime::Resul
         let base = memory.data_ptr(&*store) as usize;
         let guest = store.data_mut();
         guest.memory = Some(memory);
-        guest.meter.memory_base.store(base, Ordering::Relaxed);
+        guest.meter.locate_memory(base);
     }
     if let Some(initialize) = &function.initialize {
         call(store, instance, initialize).await?;
@@ -211,28 +194,29 @@ async fn start(store: &mut Store<Guest>, function: &Function) -> wasmtime::Resul
 async fn call(
     store: &mut Store<Guest>,
     instance: Instance,
-    export: &ModuleExport,
+    export: &EntryExport,
 ) -> wasmtime::Result<i32> {
     let func = instance
-        .get_module_export(&mut *store, export)
+        .get_module_export(&mut *store, &export.index)
         .and_then(wasmtime::Extern::into_func)
         .ok_or_else(|| wasmtime::Error::msg("a checked export is missing"))?;
-    if let Ok(typed) = func.typed::<(), i32>(&*store) {
-        return typed.call_async(store, ()).await;
+    match export.returns {
+        Returns::I32 => func.typed::<(), i32>(&*store)?.call_async(store, ()).await,
+        Returns::Nothing => {
+            func.typed::<(), ()>(&*store)?.call_async(store, ()).await?;
+            Ok(0)
+        }
     }
-    func.typed::<(), ()>(&*store)?.call_async(store, ()).await?;
-    Ok(0)
 }
 
 /// After an epoch interruption wasmtime reports nothing consumed, so a figure may be low.
 fn count_fuel(store: &Store<Guest>, given: u64) {
     let left = store.get_fuel().unwrap_or(given);
-    let used = given.saturating_sub(left);
-    store.data().meter.fuel.fetch_add(used, Ordering::Relaxed);
+    store.data().meter.add_fuel(given.saturating_sub(left));
 }
 
 fn classify(error: &wasmtime::Error, guest: &Guest) -> Failure {
-    if error.is::<MemorySpent>() {
+    if error.is::<MemorySpent>() || error.is::<PoolConcurrencyLimitError>() {
         return Failure::Overloaded;
     }
     let fault = if error.is::<TimeSpent>() {

@@ -9,25 +9,51 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
+use pin_project_lite::pin_project;
 
-/// Shared between the invocation's future, its guest and the report.
-#[derive(Debug, Default)]
+use super::admission::Place;
+use super::budget::Charge;
+use super::residency::Pagemap;
+
+/// A guest that ran for less than this since its memory was last measured cannot have
+/// touched much more of it.
+const REMEASURE: Duration = Duration::from_micros(200);
+
+/// What one invocation uses. Shared between its future, its guest and its report.
+#[derive(Debug)]
 pub(super) struct Meter {
     /// Nanoseconds of finished polls.
     spent: AtomicU64,
     /// Thread clock at the start of the current poll, in nanoseconds.
     started: AtomicU64,
+    /// Of `spent`, when the memory was last measured.
+    measured: AtomicU64,
     /// Where the guest's memory lies, for [`super::residency`]; 0 before it exists.
-    pub(super) memory_base: AtomicUsize,
+    memory_base: AtomicUsize,
     /// Its size in bytes.
-    pub(super) memory_size: AtomicUsize,
+    memory_size: AtomicUsize,
     /// The largest size it had, in bytes.
-    pub(super) memory_peak: AtomicUsize,
-    /// Fuel used, once the invocation is over.
-    pub(super) fuel: AtomicU64,
+    memory_peak: AtomicUsize,
+    /// Fuel used, once start section or entry are over.
+    fuel: AtomicU64,
+    /// What the linear memory is charged for.
+    pub(super) memory: Charge,
 }
 
 impl Meter {
+    pub(super) fn new(memory: Charge) -> Self {
+        Self {
+            spent: AtomicU64::new(0),
+            started: AtomicU64::new(0),
+            measured: AtomicU64::new(0),
+            memory_base: AtomicUsize::new(0),
+            memory_size: AtomicUsize::new(0),
+            memory_peak: AtomicUsize::new(0),
+            fuel: AtomicU64::new(0),
+            memory,
+        }
+    }
+
     /// Time run so far, the current poll included; call it on the polling thread.
     pub(super) fn running(&self) -> Duration {
         let current = thread_nanos().saturating_sub(self.started.load(Ordering::Relaxed));
@@ -44,22 +70,67 @@ impl Meter {
     pub(super) fn spent(&self) -> Duration {
         Duration::from_nanos(self.spent.load(Ordering::Relaxed))
     }
+
+    /// Counts fuel used.
+    pub(super) fn add_fuel(&self, fuel: u64) {
+        self.fuel.fetch_add(fuel, Ordering::Relaxed);
+    }
+
+    /// Fuel used.
+    pub(super) fn fuel(&self) -> u64 {
+        self.fuel.load(Ordering::Relaxed)
+    }
+
+    /// The largest linear memory there was, in bytes.
+    pub(super) fn memory_peak(&self) -> usize {
+        self.memory_peak.load(Ordering::Relaxed)
+    }
+
+    /// The guest's memory lies at `base`.
+    pub(super) fn locate_memory(&self, base: usize) {
+        self.memory_base.store(base, Ordering::Relaxed);
+    }
+
+    /// Corrects the charge for the memory to what is held of it, if the guest ran since.
+    fn measure(&self, pagemap: &Pagemap) {
+        let spent = self.spent.load(Ordering::Relaxed);
+        let measured = self.measured.load(Ordering::Relaxed);
+        let base = self.memory_base.load(Ordering::Relaxed);
+        let ran = Duration::from_nanos(spent.saturating_sub(measured));
+        if base == 0 || (measured > 0 && ran < REMEASURE) {
+            return;
+        }
+        self.measured.store(spent, Ordering::Relaxed);
+        let size = self.memory_size.load(Ordering::Relaxed);
+        if let Some(resident) = pagemap.resident(base, size) {
+            self.memory.correct(resident);
+        }
+    }
 }
 
-/// A future whose polls are timed.
-pub(super) struct Metered<F> {
-    meter: Arc<Meter>,
-    on_wait: Box<dyn FnMut() + Send>,
-    future: Pin<Box<F>>,
+pin_project! {
+    /// A future whose polls are timed. Its place is given back after all else is gone.
+    pub(super) struct Metered<F> {
+        #[pin]
+        future: F,
+        meter: Arc<Meter>,
+        pagemap: Option<Arc<Pagemap>>,
+        place: Option<Place>,
+    }
 }
 
 impl<F: Future> Metered<F> {
-    /// `on_wait` is called whenever the future gives its thread back unfinished.
-    pub(super) fn new(meter: Arc<Meter>, on_wait: Box<dyn FnMut() + Send>, future: F) -> Self {
+    pub(super) fn new(
+        future: F,
+        meter: Arc<Meter>,
+        pagemap: Option<Arc<Pagemap>>,
+        place: Option<Place>,
+    ) -> Self {
         Self {
+            future,
             meter,
-            on_wait,
-            future: Box::pin(future),
+            pagemap,
+            place,
         }
     }
 }
@@ -67,14 +138,15 @@ impl<F: Future> Metered<F> {
 impl<F: Future> Future for Metered<F> {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
         let start = thread_nanos();
-        self.meter.started.store(start, Ordering::Relaxed);
-        let polled = self.future.as_mut().poll(context);
+        this.meter.started.store(start, Ordering::Relaxed);
+        let polled = this.future.poll(context);
         let took = thread_nanos().saturating_sub(start);
-        self.meter.spent.fetch_add(took, Ordering::Relaxed);
-        if polled.is_pending() {
-            (self.on_wait)();
+        this.meter.spent.fetch_add(took, Ordering::Relaxed);
+        if let Some(pagemap) = this.pagemap.as_ref().filter(|_| polled.is_pending()) {
+            this.meter.measure(pagemap);
         }
         polled
     }
@@ -93,18 +165,10 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_is_not_running() {
-        let meter = Arc::new(Meter::default());
-        let waits = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&waits);
-        let future = Metered::new(
-            Arc::clone(&meter),
-            Box::new(move || {
-                counted.fetch_add(1, Ordering::Relaxed);
-            }),
-            tokio::time::sleep(Duration::from_millis(60)),
-        );
-        future.await;
-        assert!(waits.load(Ordering::Relaxed) >= 1);
+        let charge = Charge::new(super::super::budget::Budget::new(1));
+        let meter = Arc::new(Meter::new(charge));
+        let sleep = tokio::time::sleep(Duration::from_millis(60));
+        Metered::new(sleep, Arc::clone(&meter), None, None).await;
         assert!(meter.spent() < Duration::from_millis(30));
     }
 }

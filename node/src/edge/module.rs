@@ -39,24 +39,24 @@ pub(super) fn read(path: &Path, limits: &ModuleLimits) -> Result<Source, LoadErr
     if !metadata.is_file() {
         return Err(LoadError::NotAFile(path.to_owned()));
     }
-    check("bytes", metadata.len(), limits.size as u64)?;
+    check_limit("bytes", metadata.len(), limits.size as u64)?;
     let mut bytes = Vec::new();
     file.take(limits.size as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
-    check("bytes", bytes.len() as u64, limits.size as u64)?;
+    check_limit("bytes", bytes.len() as u64, limits.size as u64)?;
     let sha256 = Sha256::digest(&bytes).into();
     Ok(Source { bytes, sha256 })
 }
 
-/// Validates and compiles; refuses what would cost too much to compile.
-pub(super) fn compile(
-    engine: &Engine,
-    bytes: &[u8],
-    limits: &ModuleLimits,
-) -> Result<Module, LoadError> {
+/// Refuses what is no module, and what would cost too much to compile.
+pub(super) fn check(bytes: &[u8], limits: &ModuleLimits) -> Result<(), LoadError> {
     check_format(bytes)?;
-    check_sizes(bytes, limits)?;
+    check_sizes(bytes, limits)
+}
+
+/// Validates and compiles a module that was checked.
+pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module, LoadError> {
     Validator::new_with_features(features())
         .validate_all(bytes)
         .map_err(|error| invalid(&error))?;
@@ -85,12 +85,12 @@ fn check_sizes(bytes: &[u8], limits: &ModuleLimits) -> Result<(), LoadError> {
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| invalid(&error))? {
             Payload::FunctionSection(section) => {
-                check("functions", section.count().into(), limits.functions.into())?;
+                check_limit("functions", section.count().into(), limits.functions.into())?;
             }
             Payload::CodeSectionEntry(body) => {
                 let size = body.range().len() as u64;
                 let limit = limits.function_size as u64;
-                check("a function body of bytes", size, limit)?;
+                check_limit("a function body of bytes", size, limit)?;
             }
             _ => {}
         }
@@ -103,7 +103,7 @@ fn features() -> WasmFeatures {
     WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST
 }
 
-fn check(what: &'static str, found: u64, limit: u64) -> Result<(), LoadError> {
+fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), LoadError> {
     if found > limit {
         return Err(LoadError::Limit { what, found, limit });
     }
@@ -119,7 +119,8 @@ mod tests {
     use super::*;
 
     fn refused(bytes: &[u8], limits: &ModuleLimits) -> String {
-        compile(&Engine::default(), bytes, limits)
+        check(bytes, limits)
+            .and_then(|()| compile(&Engine::default(), bytes))
             .err()
             .map(|error| error.to_string())
             .unwrap_or_default()

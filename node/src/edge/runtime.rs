@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use wasmtime::{Engine, Linker, Module, UnknownImportError};
 
 use super::admission::Admission;
@@ -11,10 +12,10 @@ use super::artifacts::Artifacts;
 use super::budget::Budget;
 use super::engine::{self, Capacity};
 use super::error::{LoadError, RuntimeError};
-use super::function::{Exports, Function, FunctionSettings, Services, check_minimums};
+use super::function::{Exports, Function, FunctionSettings, Origin, Services, check_minimums};
 use super::guest::Guest;
 use super::host;
-use super::limits::{ModuleLimits, Settings};
+use super::limits::Settings;
 use super::module::{self, Sha};
 use super::pool::Pool;
 use super::residency::Pagemap;
@@ -38,6 +39,8 @@ pub struct Runtime {
 #[derive(Debug, Default)]
 pub struct Compiled {
     modules: HashMap<Sha, Module>,
+    /// Of functions that serve now: how many invocations there may be, and the places.
+    places: HashMap<String, (usize, Arc<Semaphore>)>,
 }
 
 impl Runtime {
@@ -90,21 +93,25 @@ impl Runtime {
         let limits = &self.settings.module_limits;
         let source = module::read(&settings.module, limits)?;
         check_pin(&settings, &source.sha256)?;
-        let module = self.compile(&source, limits, compiled)?;
+        module::check(&source.bytes, limits)?;
+        let module = self.compile(&source, compiled)?;
         check_minimums(&module, &settings.limits)?;
         let exports = Exports::of(&module, &settings.entry)?;
         let pre = self
             .linker
             .instantiate_pre(&module)
             .map_err(|error| refused_import(&error))?;
-        let origin = (source.sha256, source.bytes.len());
+        let origin = Origin {
+            sha256: source.sha256,
+            size: source.bytes.len(),
+            places: compiled.places(&settings.name, settings.limits.max_in_flight),
+        };
         Ok(Function::new(settings, pre, &exports, services, origin))
     }
 
     fn compile(
         &self,
         source: &module::Source,
-        limits: &ModuleLimits,
         compiled: &mut Compiled,
     ) -> Result<Module, LoadError> {
         if let Some(module) = compiled.modules.get(&source.sha256) {
@@ -113,18 +120,14 @@ impl Runtime {
         let kept = |artifacts: &Artifacts| artifacts.load(&self.engine, &source.sha256);
         let module = match self.artifacts.as_ref().and_then(kept) {
             Some(module) => module,
-            None => self.compile_anew(source, limits)?,
+            None => self.compile_anew(source)?,
         };
         compiled.modules.insert(source.sha256, module.clone());
         Ok(module)
     }
 
-    fn compile_anew(
-        &self,
-        source: &module::Source,
-        limits: &ModuleLimits,
-    ) -> Result<Module, LoadError> {
-        let module = module::compile(&self.engine, &source.bytes, limits)?;
+    fn compile_anew(&self, source: &module::Source) -> Result<Module, LoadError> {
+        let module = module::compile(&self.engine, &source.bytes)?;
         if let Some(artifacts) = &self.artifacts {
             artifacts.store(&self.engine, &source.sha256, &module);
         }
@@ -162,13 +165,24 @@ fn refused_import(error: &wasmtime::Error) -> LoadError {
 }
 
 impl Compiled {
-    /// The modules of these functions.
+    /// The modules of these functions, and the places of those that go on.
     pub fn of<'f>(functions: impl IntoIterator<Item = &'f Arc<Function>>) -> Self {
-        let modules = functions
-            .into_iter()
-            .map(|function| (*function.digest(), function.pre.module().clone()))
-            .collect();
-        Self { modules }
+        let mut compiled = Self::default();
+        for function in functions {
+            let module = function.pre.module().clone();
+            compiled.modules.insert(*function.digest(), module);
+            let places = (function.limits.max_in_flight, Arc::clone(&function.places));
+            compiled.places.insert(function.name().to_owned(), places);
+        }
+        compiled
+    }
+
+    /// Invocations of the old configuration count against the new one's limit too.
+    fn places(&self, name: &str, wanted: usize) -> Arc<Semaphore> {
+        match self.places.get(name) {
+            Some((places, semaphore)) if *places == wanted => Arc::clone(semaphore),
+            _ => Arc::new(Semaphore::new(wanted)),
+        }
     }
 }
 

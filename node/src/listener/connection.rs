@@ -1,5 +1,6 @@
 //! What the guard of a connection and the proxy tell each other about it.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -45,7 +46,7 @@ pub struct Connection {
     /// Bytes of the body received.
     received: AtomicU64,
     /// Read again before anything else from the client.
-    playback: Mutex<Bytes>,
+    playback: Mutex<VecDeque<Bytes>>,
     /// Whether there is any, so that ordinary reads take no lock.
     plays_back: AtomicBool,
     pub(super) limits: Limits,
@@ -96,10 +97,15 @@ impl Connection {
         self.enter(Phase::Idle);
     }
 
-    /// The next reads yield `bytes`, then what the client sends.
-    pub fn play_back(&self, bytes: Bytes) {
-        *self.playback.lock() = bytes;
-        self.plays_back.store(true, Ordering::Release);
+    /// The next reads yield `pieces`, then what is played back already, then what the client
+    /// sends.
+    pub fn play_back(&self, pieces: [Bytes; 3]) {
+        let mut playback = self.playback.lock();
+        for piece in pieces.into_iter().rev().filter(|piece| !piece.is_empty()) {
+            playback.push_front(piece);
+        }
+        self.plays_back
+            .store(!playback.is_empty(), Ordering::Release);
     }
 
     /// At most `limit` bytes of what is played back; `None` when there is nothing.
@@ -108,11 +114,13 @@ impl Connection {
             return None;
         }
         let mut playback = self.playback.lock();
-        let length = limit.min(playback.len());
-        let piece = playback.split_to(length);
+        let mut piece = playback.pop_front()?;
+        if piece.len() > limit {
+            playback.push_front(piece.split_off(limit));
+        }
         self.plays_back
             .store(!playback.is_empty(), Ordering::Release);
-        Some(piece).filter(|piece| !piece.is_empty())
+        Some(piece)
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -176,12 +184,13 @@ mod tests {
     fn what_is_played_back_comes_in_order_and_ends() {
         let connection = connection();
         assert_eq!(connection.played_back(10), None);
-        connection.play_back(Bytes::from_static(b"abcdef"));
-        assert_eq!(
-            connection.played_back(4).as_deref(),
-            Some(b"abcd".as_slice())
-        );
-        assert_eq!(connection.played_back(4).as_deref(), Some(b"ef".as_slice()));
+        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+        connection.play_back([bytes("abcdef"), bytes(""), bytes("next")]);
+        assert_eq!(connection.played_back(4), Some(bytes("abcd")));
+        connection.play_back([bytes("in "), bytes("front"), bytes("")]);
+        for expected in ["in ", "fron", "t", "ef", "next"] {
+            assert_eq!(connection.played_back(4), Some(bytes(expected)));
+        }
         assert_eq!(connection.played_back(4), None);
     }
 

@@ -1,10 +1,9 @@
 //! A connection whose client is held to the deadlines of `[server.limits]`.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -14,9 +13,9 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::clock::Clock;
 use super::connection::{Connection, Phase};
 use super::guard::{Refusal, Refusals};
 
@@ -25,20 +24,22 @@ pub(super) struct GuardedStream {
     inner: Stream,
     connection: Arc<Connection>,
     refusals: Refusals,
-    /// Of the first byte, or of the header under way; armed only if one read is not enough.
-    deadline: Option<Pin<Box<Sleep>>>,
+    /// Of the first byte of a request, or of the header under way.
+    reading: Clock,
+    /// Of the client taking the next piece of an answer.
+    writing: Clock,
     header_bytes: usize,
     waiting_since: Option<Instant>,
 }
 
 impl GuardedStream {
     pub(super) fn new(inner: Stream, connection: Arc<Connection>, refusals: Refusals) -> Self {
-        let idle = connection.limits.idle_timeout;
         Self {
             inner,
             connection,
             refusals,
-            deadline: Some(Box::pin(sleep(idle))),
+            reading: Clock::default(),
+            writing: Clock::default(),
             header_bytes: 0,
             waiting_since: None,
         }
@@ -53,44 +54,44 @@ impl GuardedStream {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// A header that did not come in one read: bound its size and its time.
-    fn check_header(&mut self, context: &mut Context<'_>) -> Option<Poll<io::Result<()>>> {
-        if self.header_bytes > self.connection.limits.header_size {
-            return Some(self.refuse(Refusal::HeaderTooLarge, context));
-        }
-        let timeout = self.connection.limits.header_timeout;
-        let deadline = self
-            .deadline
-            .get_or_insert_with(|| Box::pin(sleep(timeout)));
-        if deadline.as_mut().poll(context).is_ready() {
-            return Some(self.refuse(Refusal::HeaderTimeout, context));
-        }
-        None
-    }
-
-    /// The very first byte; later ones are the keep-alive timeout's business.
-    fn check_idle(&mut self, context: &mut Context<'_>) -> Option<Poll<io::Result<()>>> {
-        if self.header_bytes > 0 {
-            // What is left here timed the last request's header.
-            self.deadline = None;
-        }
-        let deadline = self.deadline.as_mut()?;
-        match deadline.as_mut().poll(context) {
-            Poll::Ready(()) => Some(Poll::Ready(Ok(()))),
-            Poll::Pending => None,
+    /// There is nothing to read: how long may that go on?
+    fn wait(&mut self, phase: Phase, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match phase {
+            Phase::Idle => {
+                if self.header_bytes > 0 {
+                    // The clock may still stand at the last request's header.
+                    self.header_bytes = 0;
+                    self.reading.stop();
+                }
+                let idle = self.connection.limits.idle_timeout;
+                match self.reading.is_over(idle, context) {
+                    true => Poll::Ready(Ok(())),
+                    false => Poll::Pending,
+                }
+            }
+            Phase::Header => {
+                let timeout = self.connection.limits.header_timeout;
+                match self.reading.is_over(timeout, context) {
+                    true => self.refuse(Refusal::HeaderTimeout, context),
+                    false => Poll::Pending,
+                }
+            }
+            Phase::Body => {
+                self.waiting_since.get_or_insert_with(Instant::now);
+                Poll::Pending
+            }
+            Phase::Request => Poll::Pending,
         }
     }
 
     fn received(&mut self, phase: Phase, bytes: usize) -> io::Result<()> {
         match phase {
-            Phase::Idle | Phase::Header if bytes > 0 => {
-                if phase == Phase::Idle {
-                    self.header_bytes = 0;
-                    self.deadline = None;
-                    self.connection.enter(Phase::Header);
-                }
-                self.header_bytes += bytes;
+            Phase::Idle if bytes > 0 => {
+                self.header_bytes = bytes;
+                self.reading.stop();
+                self.connection.enter(Phase::Header);
             }
+            Phase::Header => self.header_bytes += bytes,
             Phase::Body => {
                 let wait = self.waiting_since.take().map(|since| since.elapsed());
                 let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -99,9 +100,26 @@ impl GuardedStream {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }
-            _ => {}
+            Phase::Idle | Phase::Request => {}
         }
         Ok(())
+    }
+
+    /// A client that takes nothing for too long is given up.
+    fn written<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.writing.stop();
+            return polled;
+        }
+        let timeout = self.connection.limits.write_timeout;
+        match self.writing.is_over(timeout, context) {
+            true => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            false => Poll::Pending,
+        }
     }
 }
 
@@ -112,26 +130,22 @@ impl AsyncRead for GuardedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let phase = this.connection.phase();
+        if phase == Phase::Header && this.header_bytes > this.connection.limits.header_size {
+            return this.refuse(Refusal::HeaderTooLarge, context);
+        }
         if let Some(piece) = this.connection.played_back(buffer.remaining()) {
             buffer.put_slice(&piece);
-            return Poll::Ready(Ok(()));
-        }
-        let phase = this.connection.phase();
-        let over = match phase {
-            Phase::Header => this.check_header(context),
-            Phase::Idle => this.check_idle(context),
-            Phase::Request | Phase::Body => None,
-        };
-        if let Some(over) = over {
-            return over;
+            return Poll::Ready(this.received(phase, piece.len()));
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.inner).poll_read(context, buffer);
-        if polled.is_pending() && phase == Phase::Body && this.waiting_since.is_none() {
-            this.waiting_since = Some(Instant::now());
+        match Pin::new(&mut this.inner).poll_read(context, buffer) {
+            Poll::Ready(Ok(())) => {
+                Poll::Ready(this.received(phase, buffer.filled().len() - before))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => this.wait(phase, context),
         }
-        ready!(polled)?;
-        Poll::Ready(this.received(phase, buffer.filled().len() - before))
     }
 }
 
@@ -141,15 +155,18 @@ impl AsyncWrite for GuardedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        let polled = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.written(polled, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        let polled = Pin::new(&mut self.inner).poll_flush(context);
+        self.written(polled, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        let polled = Pin::new(&mut self.inner).poll_shutdown(context);
+        self.written(polled, context)
     }
 
     fn poll_write_vectored(
@@ -157,7 +174,8 @@ impl AsyncWrite for GuardedStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.written(polled, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -170,7 +188,8 @@ impl AsyncWrite for GuardedStream {
 #[async_trait]
 impl Shutdown for GuardedStream {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
+        // Through the clock: what is still buffered may find no taker.
+        AsyncWriteExt::shutdown(self).await.ok();
     }
 }
 

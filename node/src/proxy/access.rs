@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use pingora::proxy::Session;
 
 use super::context::Context;
+use super::respond;
 use crate::edge::{Record, RecordOutcome};
 
 /// What is logged for a request whose client left before there was a status to send.
@@ -54,7 +55,6 @@ impl<'a> AccessLine<'a> {
         let request = session.req_header();
         let host = request.headers.get(http::header::HOST);
         let lease = context.exchange.lease.as_ref();
-        let written = session.response_written();
         Self {
             time: SystemTime::now(),
             request_id: context.id.as_str(),
@@ -63,9 +63,7 @@ impl<'a> AccessLine<'a> {
             host: host.and_then(|host| host.to_str().ok()),
             path: request.uri.path(),
             route: context.action.as_ref().map(|action| &*action.name),
-            status: written
-                .filter(|header| !header.status.is_informational() || header.status == 101)
-                .map_or(CLIENT_GONE, |header| header.status.as_u16()),
+            status: respond::status(session).map_or(CLIENT_GONE, |status| status.as_u16()),
             code: context.error.map(|error| error.row().code),
             bytes_sent: session.body_bytes_sent() as u64,
             duration: context.started.elapsed(),

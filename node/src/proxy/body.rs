@@ -1,15 +1,21 @@
 //! Request bodies: counted as they pass, or read in full for the functions that ask.
 
+use std::io::Cursor;
+
 use bytes::{Bytes, BytesMut};
 use http::Version;
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use pingora::Result;
 use pingora::http::RequestHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
+use super::admit::settle;
 use super::context::Context;
 use super::error::ErrorCode;
-use super::request::content_length;
-use crate::listener::Connection;
+use super::request::{content_length, expects_continue};
+use crate::edge::Chain;
+use crate::listener::{Connection, Limits};
 
 /// Room for an ordinary header.
 const HEADER_ROOM: usize = 1024;
@@ -21,6 +27,13 @@ pub(super) enum AfterBuffering {
     Forward,
     /// The functions answer.
     Answer,
+}
+
+/// A body read in full, or why it was not.
+#[derive(Debug)]
+pub(super) enum Buffered {
+    Body(Bytes),
+    Refused(ErrorCode),
 }
 
 /// Refuses a body that announces more than `limit`.
@@ -40,61 +53,139 @@ pub(super) fn count(context: &mut Context, bytes: usize, limit: u64) -> Result<(
     Ok(())
 }
 
+/// The body, if a function of the chain asked for it.
+///
+/// # Errors
+/// When the client is gone.
+pub(super) async fn wanted(
+    session: &mut Session,
+    context: &Context,
+    chain: &Chain,
+    after: AfterBuffering,
+) -> Result<Buffered> {
+    let Some(limit) = chain.body_limit().filter(|_| !session.is_body_empty()) else {
+        return Ok(Buffered::Body(Bytes::new()));
+    };
+    let Some(connection) = &context.connection else {
+        return Ok(Buffered::Refused(ErrorCode::Internal));
+    };
+    let of_route = context.action.as_ref().map(|action| action.body_size);
+    let limit = (limit as u64).min(of_route.unwrap_or(u64::MAX));
+    let buffered = buffer(session, connection, limit).await?;
+    if let (Buffered::Body(body), AfterBuffering::Forward) = (&buffered, after)
+        && let Err(code) = rewind(session, connection, body, &context.snapshot.limits).await
+    {
+        return Ok(Buffered::Refused(code));
+    }
+    Ok(buffered)
+}
+
 /// Reads the whole body, at most `limit` bytes of it.
-pub(super) async fn buffer(session: &mut Session, limit: u64) -> Result<Bytes, ErrorCode> {
-    check_length(session, limit)?;
-    if session.req_header().headers.contains_key(EXPECT) {
-        session
-            .write_continue_response()
-            .await
-            .map_err(|_| ErrorCode::BadRequest)?;
+async fn buffer(session: &mut Session, connection: &Connection, limit: u64) -> Result<Buffered> {
+    if let Err(code) = check_length(session, limit) {
+        return Ok(Buffered::Refused(code));
+    }
+    if expects_continue(session.req_header()) {
+        let sent = session.write_continue_response().await;
+        sent.map_err(|error| error.into_down())?;
     }
     let mut body = BytesMut::new();
     loop {
         match session.read_request_body().await {
             Ok(Some(piece)) if (body.len() + piece.len()) as u64 > limit => {
-                return Err(ErrorCode::BodyTooLarge);
+                return Ok(Buffered::Refused(ErrorCode::BodyTooLarge));
             }
             Ok(Some(piece)) => body.extend_from_slice(&piece),
-            Ok(None) => return Ok(body.freeze()),
-            Err(error) => return Err(unreadable(error)),
+            Ok(None) => break,
+            Err(error) => return unreadable(session, connection, error),
         }
     }
+    connection.body_read();
+    Ok(Buffered::Body(body.freeze()))
 }
 
-fn unreadable(error: Box<pingora::Error>) -> ErrorCode {
-    ErrorCode::of_proxy(&error.into_down()).unwrap_or(ErrorCode::BadRequest)
+fn unreadable(
+    session: &mut Session,
+    connection: &Connection,
+    error: Box<pingora::Error>,
+) -> Result<Buffered> {
+    // Where the next request would begin is unknown.
+    session.set_keepalive(None);
+    let error = error.into_down();
+    if connection.body_is_too_slow() {
+        return Ok(Buffered::Refused(ErrorCode::RequestTimeout));
+    }
+    match ErrorCode::of_proxy(&error) {
+        Some(code) => Ok(Buffered::Refused(code)),
+        None => Err(error),
+    }
 }
 
 /// Lets the library read the request once more, with the buffered body.
 ///
 /// A body that was read before proxying is forwarded only from the library's retry
 /// buffer, which ends at 64 KiB. So the connection plays the whole request back, header
-/// included, framed by its length, and the library forwards it like any other.
-pub(super) async fn rewind(
+/// included, framed by its length, and the library forwards it like any other. What the
+/// client has sent past it is played back too.
+async fn rewind(
     session: &mut Session,
     connection: &Connection,
     body: &Bytes,
+    limits: &Limits,
 ) -> Result<(), ErrorCode> {
     let keepalive = session.get_keepalive();
-    let header = session.req_header_mut();
-    header.remove_header(&TRANSFER_ENCODING);
-    // Answered already; an upstream that answered it again would confuse the client.
-    header.remove_header(&EXPECT);
-    header
-        .insert_header(CONTENT_LENGTH, body.len())
-        .map_err(|_| ErrorCode::Internal)?;
-    connection.play_back(wire(header, body));
-    match session.read_request().await {
-        Ok(true) => session.set_keepalive(keepalive),
-        Ok(false) | Err(_) => return Err(ErrorCode::Internal),
+    let head = head(session.req_header_mut(), body.len())?;
+    if !read_again(session, connection, head, body).await {
+        return Err(ErrorCode::Internal);
+    }
+    settle(session, limits);
+    if keepalive.is_none() {
+        session.set_keepalive(None);
     }
     Ok(())
 }
 
-/// The request as HTTP/1 sends it.
-fn wire(header: &RequestHeader, body: &Bytes) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(body.len() + HEADER_ROOM);
+/// Replaces the library's session by another one on the same connection. `false` leaves
+/// one without a connection.
+async fn read_again(
+    session: &mut Session,
+    connection: &Connection,
+    head: Bytes,
+    body: &Bytes,
+) -> bool {
+    // Whatever happens next, the log wants a request to tell of.
+    let mut meanwhile = ServerSession::new_http1(Box::new(Cursor::new(head.to_vec())));
+    if !meanwhile.read_request().await.unwrap_or(false) {
+        return false;
+    }
+    meanwhile.set_keepalive(None);
+    // The library would close the connection here if the client asked for that.
+    session.req_header_mut().remove_header(&CONNECTION);
+    session.set_keepalive(Some(0));
+    let first = std::mem::replace(&mut *session.downstream_session, meanwhile);
+    let Ok(Some(kept)) = first.finish().await else {
+        return false;
+    };
+    let (stream, past) = kept.into_parts();
+    let past = past.map(BytesMut::freeze).unwrap_or_default();
+    connection.play_back([head, body.clone(), past]);
+    let mut second = ServerSession::new_http1(stream);
+    if !second.read_request().await.unwrap_or(false) {
+        return false;
+    }
+    *session.downstream_session = second;
+    true
+}
+
+/// The request's header as HTTP/1 sends it, with a body of `length` bytes to follow.
+fn head(header: &mut RequestHeader, length: usize) -> Result<Bytes, ErrorCode> {
+    header.remove_header(&TRANSFER_ENCODING);
+    // Answered already; an upstream that answered it again would confuse the client.
+    header.remove_header(&EXPECT);
+    header
+        .insert_header(CONTENT_LENGTH, length)
+        .map_err(|_| ErrorCode::Internal)?;
+    let mut bytes = BytesMut::with_capacity(HEADER_ROOM);
     bytes.extend_from_slice(header.method.as_str().as_bytes());
     bytes.extend_from_slice(b" ");
     bytes.extend_from_slice(header.raw_path());
@@ -104,6 +195,5 @@ fn wire(header: &RequestHeader, body: &Bytes) -> Bytes {
     });
     header.header_to_h1_wire(&mut bytes);
     bytes.extend_from_slice(b"\r\n");
-    bytes.extend_from_slice(body);
-    bytes.freeze()
+    Ok(bytes.freeze())
 }

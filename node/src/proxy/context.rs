@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::action::{Action, Snapshot};
+use super::action::{Action, Snapshot, Target};
 use super::error::ErrorCode;
 use super::request_id::RequestId;
 use crate::edge::{Edits, Record};
 use crate::listener::Connection;
-use crate::upstream::Lease;
+use crate::upstream::{Lease, Upstream};
 
 /// State of one request.
 pub struct Context {
@@ -42,6 +42,8 @@ pub(super) struct Exchange {
     pub(super) lease: Option<Lease>,
     /// Backends that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
+    /// How often the request was sent again after a kept connection had died.
+    pub(super) resent: usize,
     pub(super) started: Option<Instant>,
     /// Until the header of the answer was there.
     pub(super) took: Option<Duration>,
@@ -80,6 +82,16 @@ impl Context {
             edits: Edits::default(),
             connection,
             _active: Active::enter(activity),
+        }
+    }
+
+    /// Where the request goes, if its route has an upstream.
+    pub(super) fn upstream(&self) -> Option<Arc<Upstream>> {
+        match &self.action.as_ref()?.target {
+            Target::Upstream(upstream) | Target::FunctionsThenUpstream(_, upstream) => {
+                Some(Arc::clone(upstream))
+            }
+            Target::Answer(_) | Target::Functions(_) => None,
         }
     }
 }

@@ -115,7 +115,7 @@ impl ErrorCode {
         match error.esource() {
             ErrorSource::Upstream => Some(upstream(error.etype())),
             ErrorSource::Downstream => downstream(error.etype()),
-            ErrorSource::Internal | ErrorSource::Unset => Some(internal(error.etype())),
+            ErrorSource::Internal | ErrorSource::Unset => internal(error.etype()),
         }
     }
 }
@@ -189,11 +189,30 @@ fn downstream(kind: &ErrorType) -> Option<ErrorCode> {
     }
 }
 
-/// Errors without a side: the library's own word for a bad request is a status.
-fn internal(kind: &ErrorType) -> ErrorCode {
+/// Errors without a side: the library's own word for a bad request is a status, and
+/// writing fails towards the client, since what fails towards an upstream is marked.
+fn internal(kind: &ErrorType) -> Option<ErrorCode> {
+    use ErrorType as E;
     match kind {
-        ErrorType::HTTPStatus(400) | ErrorType::InvalidHTTPHeader => ErrorCode::BadRequest,
-        _ => ErrorCode::Internal,
+        E::HTTPStatus(400) | E::InvalidHTTPHeader => Some(ErrorCode::BadRequest),
+        E::WriteError | E::WriteTimedout => None,
+        E::ConnectTimedout | E::ConnectRefused | E::ConnectNoRoute | E::ConnectError => {
+            Some(ErrorCode::Internal)
+        }
+        E::TLSWantX509Lookup | E::TLSHandshakeFailure | E::TLSHandshakeTimedout => {
+            Some(ErrorCode::Internal)
+        }
+        E::InvalidCert | E::HandshakeError | E::BindError | E::AcceptError => {
+            Some(ErrorCode::Internal)
+        }
+        E::SocketError | E::ConnectProxyFailure | E::H1Error => Some(ErrorCode::Internal),
+        E::H2Error | E::H2Downgrade | E::InvalidH2 => Some(ErrorCode::Internal),
+        E::ReadError | E::ReadTimedout | E::ConnectionClosed => Some(ErrorCode::Internal),
+        E::FileOpenError | E::FileCreateError | E::FileReadError | E::FileWriteError => {
+            Some(ErrorCode::Internal)
+        }
+        E::HTTPStatus(_) | E::InternalError | E::UnknownError => Some(ErrorCode::Internal),
+        E::Custom(_) | E::CustomCode(..) => Some(ErrorCode::Internal),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::{HOST, VIA};
+use http::header::{EXPECT, HOST, VIA};
 use http::{HeaderName, HeaderValue, Uri, Version};
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -15,12 +15,16 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Adds who asked, through whom, and under which id.
+/// Adds who asked, through whom, and under which id; removes what the client cannot expect.
 pub(super) fn add_headers(
     upstream: &mut RequestHeader,
     received: Version,
     context: &Context,
 ) -> Result<()> {
+    if received == Version::HTTP_10 {
+        // RFC 9110, section 10.1.1: such a client waits for nothing.
+        upstream.remove_header(&EXPECT);
+    }
     if let Some(client) = &context.client {
         upstream.insert_header(X_FORWARDED_FOR, &**client)?;
     }

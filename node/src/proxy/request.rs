@@ -1,10 +1,11 @@
 //! The request as it comes in: what is refused, and how the rest is read.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderName, Method, Uri, Version};
 use pingora::http::RequestHeader;
 
 use super::error::ErrorCode;
+use super::survey::{Survey, is_claim};
 use crate::listener::Limits;
 use crate::route::normal::{NormalPath, normalise};
 
@@ -19,7 +20,11 @@ pub(super) const NODE_NAME: &str = "aegis";
 
 /// Refuses what HTTP does not allow or what could be read in two ways. The parser has
 /// refused the worst; these are the gaps it leaves (RFC 9112, sections 3.2 and 6).
-pub(super) fn check(header: &RequestHeader, size: usize, limits: &Limits) -> Result<(), ErrorCode> {
+pub(super) fn check(
+    header: &RequestHeader,
+    size: usize,
+    limits: &Limits,
+) -> Result<Claims, ErrorCode> {
     if header.raw_path().len() > limits.uri_length {
         return Err(ErrorCode::UriTooLong);
     }
@@ -29,14 +34,15 @@ pub(super) fn check(header: &RequestHeader, size: usize, limits: &Limits) -> Res
     if header.method == Method::CONNECT || header.method == Method::TRACE {
         return Err(ErrorCode::MethodNotAllowed);
     }
-    let valid = host_is_valid(header) && framing_is_plain(&header.headers);
+    let survey = Survey::of(&header.headers);
+    let valid = survey.host_is_valid(header.version) && survey.framing_is_plain();
     if !valid || !target_is_valid(header) {
         return Err(ErrorCode::BadRequest);
     }
-    if loops(&header.headers) > MAX_LOOPS {
+    if survey.loops > MAX_LOOPS {
         return Err(ErrorCode::Loop);
     }
-    Ok(())
+    Ok(Claims::of(survey.has_claims))
 }
 
 /// Origin form or absolute form (RFC 9112, section 3.2), in UTF-8.
@@ -45,84 +51,28 @@ fn target_is_valid(header: &RequestHeader) -> bool {
     header.raw_path_is_utf8() && (absolute || header.raw_path().starts_with(b"/"))
 }
 
-/// One Host on HTTP/1.1, at most one on HTTP/1.0, and a proper one (RFC 9110, 7.2).
-fn host_is_valid(header: &RequestHeader) -> bool {
-    let mut hosts = header.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) => header.version == Version::HTTP_10,
-        (Some(host), None) => host.to_str().is_ok_and(is_authority),
-        (Some(_), Some(_)) => false,
-    }
+/// Whether a client says what only the node may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claims {
+    /// [`strip_claims`] has something to do.
+    Made,
+    /// It has not.
+    None,
 }
 
-/// `host [ ":" port ]` without userinfo.
-fn is_authority(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => (
-                "v6",
-                port.strip_prefix(':').or(port.is_empty().then_some("1")),
-            ),
-            _ => return false,
-        },
-        None => match host.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (host, Some("1")),
-        },
-    };
-    let port_is_valid = port.is_some_and(|port| {
-        !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
-    });
-    let name_is_valid = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(&b);
-    !name.is_empty() && name.bytes().all(name_is_valid) && port_is_valid
-}
-
-/// At most one Content-Length, and no transfer coding but one `chunked`.
-fn framing_is_plain(headers: &HeaderMap) -> bool {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let length_is_plain = match (lengths.next(), lengths.next()) {
-        (None, _) => true,
-        (Some(length), None) => {
-            !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
+impl Claims {
+    fn of(has_claims: bool) -> Self {
+        match has_claims {
+            true => Self::Made,
+            false => Self::None,
         }
-        (Some(_), Some(_)) => false,
-    };
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let coding_is_plain = match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
-    };
-    length_is_plain && coding_is_plain
-}
-
-/// How often this kind of node is named in `CDN-Loop`.
-fn loops(headers: &HeaderMap) -> usize {
-    headers
-        .get_all(CDN_LOOP)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter(|entry| {
-            let name = entry.split(';').next().unwrap_or_default();
-            name.trim().eq_ignore_ascii_case(NODE_NAME)
-        })
-        .count()
+    }
 }
 
 /// Removes what only the node may say: who the client is, and `x-aegis-*`.
 pub(super) fn strip_claims(header: &mut RequestHeader) {
-    const CLAIMS: [&str; 3] = ["forwarded", "x-real-ip", "x-request-id"];
-    const PREFIXES: [&str; 2] = ["x-forwarded-", "x-aegis-"];
-    let claimed: Vec<HeaderName> = header
-        .headers
-        .keys()
-        .filter(|name| {
-            let name = name.as_str();
-            CLAIMS.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        })
-        .cloned()
-        .collect();
+    let names = header.headers.keys().filter(|name| is_claim(name));
+    let claimed: Vec<HeaderName> = names.cloned().collect();
     for name in &claimed {
         header.remove_header(name);
     }
@@ -131,6 +81,13 @@ pub(super) fn strip_claims(header: &mut RequestHeader) {
 /// The length a body announces, if it does.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the client holds its body back until it is told to go on (RFC 9110, 10.1.1).
+pub(super) fn expects_continue(header: &RequestHeader) -> bool {
+    let expected = header.headers.get(EXPECT);
+    header.version == Version::HTTP_11
+        && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The path as matched, forwarded and seen by functions.
@@ -159,32 +116,16 @@ mod tests {
         header
     }
 
-    fn verdict(fields: &[(&'static str, &'static str)]) -> Result<(), ErrorCode> {
+    fn verdict(fields: &[(&'static str, &'static str)]) -> Result<Claims, ErrorCode> {
         check(&header(Version::HTTP_11, fields), 0, &Limits::default())
     }
 
     #[test]
-    fn hosts_must_be_there_once_and_be_hosts() {
-        for host in [
-            "a.example",
-            "a.example:80",
-            "127.0.0.1:8080",
-            "[::1]",
-            "[::1]:80",
-            "a_b",
-        ] {
-            assert!(is_authority(host), "{host}");
-        }
-        for host in [
-            "", "a b", "a/b", "a,b", "a?b", "a#b", "a\\b", "a<b", "a:", "a:x", "a:99999", "[::1",
-            "[::1]x", "[::1]:", "http://a", "u@a", "a:80:80", ":80",
-        ] {
-            assert!(!is_authority(host), "{host}");
-        }
+    fn a_host_must_be_there_once() {
         assert_eq!(verdict(&[]), Err(ErrorCode::BadRequest));
-        assert_eq!(verdict(&[("host", "a")]), Ok(()));
+        assert_eq!(verdict(&[("host", "a")]), Ok(Claims::None));
         let old = header(Version::HTTP_10, &[]);
-        assert_eq!(check(&old, 0, &Limits::default()), Ok(()));
+        assert_eq!(check(&old, 0, &Limits::default()), Ok(Claims::None));
     }
 
     #[test]
@@ -210,7 +151,7 @@ mod tests {
         assert_eq!(verdict(&twice), Err(ErrorCode::BadRequest));
         assert_eq!(
             verdict(&[("host", "a"), ("transfer-encoding", "Chunked")]),
-            Ok(())
+            Ok(Claims::None)
         );
     }
 
@@ -221,7 +162,7 @@ mod tests {
                 ("host", "a"),
                 ("cdn-loop", "aegis, other, aegis; v=1, aegis")
             ]),
-            Ok(())
+            Ok(Claims::None)
         );
         let four = [
             ("host", "a"),
@@ -229,6 +170,14 @@ mod tests {
             ("cdn-loop", "aegis,aegis"),
         ];
         assert_eq!(verdict(&four), Err(ErrorCode::Loop));
+    }
+
+    #[test]
+    fn only_http_1_1_clients_that_say_so_wait_for_100_continue() {
+        let waits = |version, value| expects_continue(&header(version, &[("expect", value)]));
+        assert!(waits(Version::HTTP_11, "100-Continue"));
+        assert!(!waits(Version::HTTP_11, "200-maybe"));
+        assert!(!waits(Version::HTTP_10, "100-continue"));
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! Answers the node makes itself: of functions, of routes without an origin, of errors.
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CONTENT_TYPE, DATE, EXPECT, HeaderName, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{ALLOW, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::date::get_cached_date;
@@ -13,7 +11,7 @@ use tokio::time::{Duration, timeout};
 
 use super::action::StaticAnswer;
 use super::error::{self, ErrorCode, PROBLEM_JSON, Row};
-use super::request::content_length;
+use super::request::{content_length, expects_continue};
 use crate::edge::{Answer, Edits, HeaderEdit};
 use crate::listener::Refusal;
 
@@ -105,7 +103,7 @@ async fn send(session: &mut Session, header: ResponseHeader, body: Bytes) -> Res
     write(session, header, body).await
 }
 
-/// The bytes on the wire; the node alone frames them.
+/// The bytes on the wire; the node alone frames them. A failed write is the client's.
 pub(super) async fn write(
     session: &mut Session,
     mut header: ResponseHeader,
@@ -119,11 +117,20 @@ pub(super) async fn write(
     let sends_body = sends_body && !body.is_empty();
     session
         .write_response_header(Box::new(header), !sends_body)
-        .await?;
+        .await
+        .map_err(|error| error.into_down())?;
     if sends_body {
-        session.write_response_body(Some(body), true).await?;
+        let sent = session.write_response_body(Some(body), true).await;
+        sent.map_err(|error| error.into_down())?;
     }
     Ok(())
+}
+
+/// Of the answer, once its header is out; interim answers do not count.
+pub(super) fn status(session: &Session) -> Option<StatusCode> {
+    let status = session.response_written()?.status;
+    let is_interim = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+    (!is_interim).then_some(status)
 }
 
 /// Whether HTTP allows a body in this answer (RFC 9110, section 6.4.1).
@@ -136,9 +143,9 @@ pub(super) fn has_body(method: &Method, status: StatusCode) -> bool {
 
 /// A client that waits for `100 Continue` is not asked for its body now.
 async fn drain_small(session: &mut Session) {
-    let headers: &HeaderMap = &session.req_header().headers;
-    let small = content_length(headers).is_some_and(|length| length <= DRAINED);
-    if small && !headers.contains_key(EXPECT) {
+    let header = session.req_header();
+    let small = content_length(&header.headers).is_some_and(|length| length <= DRAINED);
+    if small && !expects_continue(header) {
         timeout(LINGER, discard(session)).await.ok();
     }
 }

@@ -5,9 +5,10 @@ use http::header::{
     ACCEPT_RANGES, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, HeaderName, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::date::get_cached_date;
+use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{Context, ReplacedBody};
@@ -38,6 +39,10 @@ const OF_THE_BODY: [HeaderName; 6] = [
 
 /// Removes hop-by-hop headers, those that `Connection` names included.
 pub(super) fn strip_hop_by_hop(header: &mut ResponseHeader) {
+    // Most answers have none; `Connection` is one of them.
+    if !header.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = header
         .headers
         .get_all(CONNECTION)
@@ -49,6 +54,14 @@ pub(super) fn strip_hop_by_hop(header: &mut ResponseHeader) {
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         header.remove_header(name);
+    }
+}
+
+/// HTTP/1.0 has no chunks: a body of unknown length ends with the connection.
+pub(super) fn frame_for(session: &mut Session, header: &mut ResponseHeader) {
+    let old = session.req_header().version == Version::HTTP_10;
+    if old && header.remove_header(&TRANSFER_ENCODING).is_some() {
+        session.set_keepalive(None);
     }
 }
 
@@ -66,17 +79,24 @@ pub(super) fn edit(
         header.insert_header(DATE, get_cached_date())?;
     }
     let upstream_sends = sends_body(method, header);
+    let received = header.status;
+    let body = context.edits.body.take();
+    if body.is_some() {
+        // Before the edits: what a function says of its own body stays.
+        for name in &OF_THE_BODY {
+            header.remove_header(name);
+        }
+    }
     if let Some(status) = context.edits.status {
         header.set_status(status)?;
     }
     apply(&context.edits, header)?;
-    let Some(body) = context.edits.body.take() else {
-        drop_forbidden(context, method, header);
-        return Ok(());
+    let Some(body) = body else {
+        return match *method == Method::HEAD {
+            true => Ok(()),
+            false => fit_body(context, received, header),
+        };
     };
-    for name in &OF_THE_BODY {
-        header.remove_header(name);
-    }
     match has_body(method, header.status) {
         true => replace(context, header, body, upstream_sends),
         false => {
@@ -110,16 +130,25 @@ fn replace(
     Ok(())
 }
 
-/// A status edited to one without a body takes the upstream's body away.
-fn drop_forbidden(context: &mut Context, method: &Method, header: &mut ResponseHeader) {
-    let edited = context.edits.status.is_some() && method != Method::HEAD;
-    let bodiless =
-        header.status == StatusCode::NO_CONTENT || header.status == StatusCode::NOT_MODIFIED;
-    if edited && bodiless {
-        header.remove_header(&CONTENT_LENGTH);
-        header.remove_header(&TRANSFER_ENCODING);
-        context.exchange.body = ReplacedBody::Sent;
+/// A status edited to one without a body takes the upstream's body away; one edited to a
+/// status with a body has none to show.
+fn fit_body(
+    context: &mut Context,
+    received: StatusCode,
+    header: &mut ResponseHeader,
+) -> Result<()> {
+    let had_body = has_body(&Method::GET, received);
+    let may_have_body = has_body(&Method::GET, header.status);
+    if had_body == may_have_body {
+        return Ok(());
     }
+    header.remove_header(&CONTENT_LENGTH);
+    header.remove_header(&TRANSFER_ENCODING);
+    if had_body {
+        context.exchange.body = ReplacedBody::Sent;
+        return Ok(());
+    }
+    header.set_content_length(0)
 }
 
 /// Replaces one piece of the upstream's body.

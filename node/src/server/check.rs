@@ -38,7 +38,9 @@ fn report(path: &Path, listing: &dyn Fn(&Config, &Built) -> String) -> ExitCode 
 
 fn examine(path: &Path) -> Result<(Config, Built), String> {
     let at = |line: &dyn std::fmt::Display| format!("{}: {line}\n", path.display());
-    let parsed = config::load(path).map_err(|error| at(&error))?;
+    let mut parsed = config::load(path).map_err(|error| at(&error))?;
+    // Looking must leave nothing behind, least of all files of another user.
+    parsed.config.edge.cache_dir = None;
     let io = io_runtime().map_err(|error| at(&error))?;
     let built = build::build(&parsed.config, None, io.handle());
     io.shutdown_background();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pingora::protocols::l4::ext::TcpKeepalive;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 
 use super::Settings;
 
@@ -40,6 +40,8 @@ impl Backend {
         options.write_timeout = Some(WRITE_TIMEOUT);
         options.idle_timeout = Some(IDLE_TIMEOUT);
         options.tcp_keepalive = Some(KEEPALIVE);
+        // A tunnel would escape the limits and filters of requests.
+        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         Self {
             address,
             peer,
@@ -51,6 +53,11 @@ impl Backend {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it may have one request more.
+    pub(super) fn has_room(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) < self.limit
     }
 
     /// Where and how to connect.

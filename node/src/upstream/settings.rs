@@ -13,7 +13,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Longest wait for the next bytes of an answer.
     pub read_timeout: Duration,
-    /// Further attempts, on another backend, after a connect failure.
+    /// Further attempts on another backend after a connect failure, and (but at least one)
+    /// after a kept connection died under an idempotent request.
     pub retries: usize,
 }
 

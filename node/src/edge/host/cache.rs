@@ -46,10 +46,7 @@ async fn read(caller: &mut Caller<'_, Guest>, key: Span) -> Result<i32, HostErro
         .get(&function.namespace, &key)
         .await?;
     let value = value.ok_or(HostError::new(Code::NotFound, "the cache has no such key"))?;
-    let guest = caller.data_mut();
-    let length = guest.share(value.clone())?;
-    guest.yielded = Some(value);
-    Ok(length)
+    caller.data_mut().share_yielded(value)
 }
 
 async fn write(
@@ -60,6 +57,7 @@ async fn write(
 ) -> Result<i32, HostError> {
     let key = prepare(caller, key)?;
     let value = value.copy(frame(caller).memory, MAX_VALUE)?;
+    let _held = caller.data_mut().lend(value.len())?;
     let function = Arc::clone(&caller.data().function);
     let cache = &function.services.cache;
     cache.set(&function.namespace, &key, value, ttl).await?;

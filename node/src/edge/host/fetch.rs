@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use tokio::task::JoinSet;
 use wasmtime::{Caller, Linker};
 
-use super::frame::{Span, answer, frame};
+use super::frame::{Frame, Span, answer, frame};
 use crate::edge::guest::{Guest, HostError};
 use crate::egress::{Call, EgressError, UrlError};
 
@@ -60,31 +60,31 @@ fn prepare(
     url: Span,
     body: Option<(Span, Span)>,
 ) -> Result<Call, HostError> {
-    let frame = frame(caller);
-    if url.of(frame.memory)?.len() > MAX_URL {
+    let Frame { memory, guest } = frame(caller);
+    let url = url.of(memory)?;
+    if url.len() > MAX_URL {
         return Err(HostError::new(
             Code::TooLarge,
             "the url is longer than 8 KiB",
         ));
     }
-    let url = url.text(frame.memory)?.to_owned();
+    let url = std::str::from_utf8(url)
+        .map_err(|_| HostError::new(Code::BadArgument, "the url is not UTF-8"))?;
+    if guest.usage.subrequests >= guest.function.limits.subrequests {
+        return Err(HostError::new(Code::LimitReached, "subrequests is reached"));
+    }
     let mut headers = HeaderMap::new();
     let mut bytes = Bytes::new();
     if let Some((body, kind)) = body {
-        bytes = body.copy(frame.memory, MAX_REQUEST_BODY)?;
-        if let Some(kind) = content_type(kind.of(frame.memory)?)? {
-            headers.insert(CONTENT_TYPE, kind);
-        }
-    }
-    let guest = frame.guest;
-    if guest.usage.subrequests >= guest.function.limits.subrequests {
-        return Err(HostError::new(Code::LimitReached, "subrequests is reached"));
+        let kind = content_type(kind.of(memory)?)?;
+        headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
+        bytes = body.copy(memory, MAX_REQUEST_BODY)?;
     }
     guest.usage.subrequests += 1;
     Ok(Call {
         caller: std::sync::Arc::clone(&guest.function.name),
         method,
-        url,
+        url: url.to_owned(),
         headers,
         body: bytes,
     })
@@ -109,6 +109,7 @@ async fn finish(caller: &mut Caller<'_, Guest>, call: Result<Call, HostError>) -
 
 async fn send(caller: &mut Caller<'_, Guest>, call: Call) -> Result<i32, HostError> {
     let function = std::sync::Arc::clone(&caller.data().function);
+    let _held = caller.data_mut().lend(call.body.len())?;
     // On the host's own threads: a TLS handshake is not the guest's running time. The
     // set aborts the call if the invocation is dropped.
     let mut calls = JoinSet::new();
@@ -119,10 +120,7 @@ async fn send(caller: &mut Caller<'_, Guest>, call: Call) -> Result<i32, HostErr
             return Err(HostError::new(Code::Unavailable, "the call was cut short"));
         }
     };
-    let guest = caller.data_mut();
-    let length = guest.share(reply.body.clone())?;
-    guest.yielded = Some(reply.body);
-    Ok(length)
+    caller.data_mut().share_yielded(reply.body)
 }
 
 impl From<EgressError> for HostError {

@@ -50,14 +50,15 @@ impl Span {
     pub(super) fn copy(self, memory: &[u8], limit: usize) -> Result<Bytes, HostError> {
         let bytes = self.of(memory)?;
         if bytes.len() > limit {
-            return Err(HostError::new(
-                Code::TooLarge,
-                "the data is larger than allowed",
-            ));
+            return Err(TOO_LARGE);
         }
         Ok(Bytes::copy_from_slice(bytes))
     }
 }
+
+/// More data than a call takes.
+pub(super) const TOO_LARGE: HostError =
+    HostError::new(Code::TooLarge, "the data is larger than allowed");
 
 const OUTSIDE: HostError = HostError::new(
     Code::BadArgument,

@@ -10,6 +10,9 @@ use crate::edge::guest::{Guest, HostError};
 /// The target of guests' records, for filters in `RUST_LOG`.
 const TARGET: &str = "aegis::function";
 
+/// What a short record counts for: its line is longer than its text.
+const LEAST_COST: usize = 64;
+
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(
         MODULE,
@@ -28,8 +31,7 @@ fn record(frame: &mut Frame<'_>, span: Span) -> Result<(), HostError> {
     let bytes = span.of(frame.memory)?;
     let bytes = bytes.get(..MAX_LOG_RECORD).unwrap_or(bytes);
     let guest = &mut *frame.guest;
-    // An empty record is a line too, so it costs something.
-    let cost = bytes.len().max(1);
+    let cost = bytes.len().max(LEAST_COST);
     if guest.usage.logged.saturating_add(cost) > guest.function.limits.log_size {
         guest.usage.log_dropped += 1;
         return Ok(());

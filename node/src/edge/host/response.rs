@@ -1,10 +1,11 @@
 //! What a guest changes about the answer. The host alone frames messages.
 
 use aegis_abi::{Code, MAX_STATUS, MIN_STATUS, MODULE, import, is_reserved_header};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use wasmtime::{Caller, Linker};
 
-use super::frame::{Frame, Span, answer, with_frame};
+use super::frame::{Frame, Span, TOO_LARGE, answer, with_frame};
 use crate::edge::edits::HeaderEdit;
 use crate::edge::guest::{Guest, HostError};
 
@@ -117,15 +118,17 @@ fn record(guest: &mut Guest, edit: HeaderEdit) -> Result<i32, HostError> {
         return Err(TOO_MANY);
     }
     guest.edits.record(edit);
-    guest.settle();
     Ok(0)
 }
 
 fn set_body(frame: &mut Frame<'_>, span: Span) -> Result<i32, HostError> {
-    let limit = frame.guest.function.limits.shared_buffer;
-    let body = span.copy(frame.memory, limit)?;
-    frame.guest.edits.body = Some(body);
-    frame.guest.settle();
+    let bytes = span.of(frame.memory)?;
+    if bytes.len() > frame.guest.function.limits.shared_buffer {
+        return Err(TOO_LARGE);
+    }
+    frame
+        .guest
+        .set_body(bytes.len(), || Bytes::copy_from_slice(bytes))?;
     Ok(0)
 }
 

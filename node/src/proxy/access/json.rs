@@ -15,15 +15,19 @@ impl AccessLine<'_> {
         field(&mut out, b"\",\"request_id\":", |out| {
             string(out, self.request_id)
         });
-        field(&mut out, b",\"client\":", |out| optional(out, self.client));
-        field(&mut out, b",\"method\":", |out| string(out, self.method));
+        field(&mut out, b",\"client\":", |out| {
+            optional_plain(out, self.client)
+        });
+        field(&mut out, b",\"method\":", |out| plain(out, self.method));
         field(&mut out, b",\"host\":", |out| optional(out, self.host));
         field(&mut out, b",\"path\":", |out| string(out, self.path));
         field(&mut out, b",\"route\":", |out| optional(out, self.route));
         field(&mut out, b",\"status\":", |out| {
             integer(out, self.status.into())
         });
-        field(&mut out, b",\"code\":", |out| optional(out, self.code));
+        field(&mut out, b",\"code\":", |out| {
+            optional_plain(out, self.code)
+        });
         field(&mut out, b",\"bytes_sent\":", |out| {
             integer(out, self.bytes_sent)
         });
@@ -44,7 +48,7 @@ impl AccessLine<'_> {
 
     fn push_upstream(&self, out: &mut Vec<u8>) {
         field(out, b",\"upstream\":", |out| match self.upstream {
-            Some(address) => string(out, &address.to_string()),
+            Some(address) => plain(out, &address.to_string()),
             None => null(out),
         });
         field(out, b",\"upstream_ms\":", |out| match self.upstream_took {
@@ -56,9 +60,9 @@ impl AccessLine<'_> {
 
 fn function(out: &mut Vec<u8>, record: &Record) {
     let (outcome, code) = outcome(record);
-    field(out, b"{\"name\":", |out| string(out, &record.function));
-    field(out, b",\"outcome\":", |out| string(out, outcome));
-    field(out, b",\"code\":", |out| optional(out, code));
+    field(out, b"{\"name\":", |out| plain(out, &record.function));
+    field(out, b",\"outcome\":", |out| plain(out, outcome));
+    field(out, b",\"code\":", |out| optional_plain(out, code));
     field(out, b",\"fuel\":", |out| integer(out, record.spent.fuel));
     field(out, b",\"run_ms\":", |out| {
         millis(out, record.spent.running)
@@ -87,13 +91,26 @@ fn optional(out: &mut Vec<u8>, text: Option<&str>) {
     }
 }
 
+/// Text of the node's own that needs no escapes.
+fn plain(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// The same, where there may be none.
+fn optional_plain(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => plain(out, text),
+        None => null(out),
+    }
+}
+
 /// Nearly all strings need no escapes; the others are the library's business.
 fn string(out: &mut Vec<u8>, text: &str) {
-    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-    if text.bytes().all(plain) {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
+    let needs_no_escape = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(needs_no_escape) {
+        plain(out, text);
     } else {
         // Writing a string to a vector cannot fail.
         serde_json::to_writer(out, text).ok();

@@ -1,0 +1,118 @@
+//! From a header just read to the route's action, or to a refusal.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Version};
+use pingora::proxy::Session;
+
+use super::action::{Action, EncodedSlashes};
+use super::context::Context;
+use super::error::ErrorCode;
+use super::{body, forward, request};
+use crate::listener::Limits;
+use crate::route::{self, Lookup};
+
+/// `Allow` where no route has been looked up yet: what routes usually take.
+const METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// Why a request ends here, and what a 405 allows.
+pub(super) struct Refused {
+    pub(super) code: ErrorCode,
+    pub(super) allow: Option<HeaderValue>,
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        let allow = (code == ErrorCode::MethodNotAllowed).then_some(METHODS);
+        Self { code, allow }
+    }
+}
+
+/// Prepares for a request whose header has just been read.
+pub(super) fn begin(session: &mut Session, context: &Context, draining: bool) {
+    if draining {
+        session.set_keepalive(None);
+    }
+    settle(session, &context.snapshot.limits);
+    let owes_body = !session.is_body_empty();
+    if let Some(connection) = &context.connection {
+        match owes_body {
+            true => connection.expect_body(),
+            false => connection.header_read(),
+        }
+    }
+}
+
+/// What the library is told for each request. Keep-alive stays as the client asked for it:
+/// the listener times what is idle, and what does not take its answer.
+pub(super) fn settle(session: &mut Session, limits: &Limits) {
+    session.set_read_timeout(Some(limits.body_timeout));
+    // A client may send its next request before it has this one's answer.
+    session.set_pipelining_enabled(true);
+    if session.req_header().version == Version::HTTP_10 {
+        // RFC 9110, section 15.2: HTTP/1.0 has no interim answers.
+        session.set_ignore_info_resp(true);
+    }
+}
+
+/// Checks the request and finds its route.
+pub(super) fn admit(session: &mut Session, context: &mut Context) -> Result<Arc<Action>, Refused> {
+    if session.req_header().method == Method::CONNECT {
+        // What follows is not meant for this node.
+        session.set_keepalive(None);
+    }
+    let size = session
+        .as_http1()
+        .map_or(0, |http1| http1.get_headers_raw_bytes().len());
+    let claims = request::check(session.req_header(), size, &context.snapshot.limits)?;
+    if claims == request::Claims::Made {
+        request::strip_claims(session.req_header_mut());
+    }
+    let action = route(session, context)?;
+    context.action = Some(Arc::clone(&action));
+    body::check_length(session, action.body_size)?;
+    Ok(action)
+}
+
+/// Looks the normalised path up and makes it the request's own.
+fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refused> {
+    let header = session.req_header();
+    let normal = request::normal_path(header)?;
+    let wanted = route::Request {
+        host: header
+            .headers
+            .get(http::header::HOST)
+            .and_then(|host| host.to_str().ok()),
+        path: &normal.path,
+        method: &header.method,
+        headers: &header.headers,
+    };
+    let action = match context.snapshot.routes.find(&wanted) {
+        Lookup::Found(action) => Arc::clone(action),
+        Lookup::NotFound => return Err(ErrorCode::NoRoute.into()),
+        Lookup::MethodNotAllowed(methods) => {
+            return Err(Refused {
+                code: ErrorCode::MethodNotAllowed,
+                allow: allow(&methods),
+            });
+        }
+    };
+    if normal.encoded_slash && action.encoded_slashes == EncodedSlashes::Reject {
+        return Err(ErrorCode::BadRequest.into());
+    }
+    let is_origin_form = header.uri.authority().is_none();
+    if !(is_origin_form && normal.path == header.uri.path()) {
+        let target = request::target(&normal.path, &header.uri);
+        if !forward::set_target(session.req_header_mut(), target) {
+            return Err(ErrorCode::BadRequest.into());
+        }
+    }
+    Ok(action)
+}
+
+/// The value of `Allow`.
+fn allow(methods: &[Method]) -> Option<HeaderValue> {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).ok()
+}

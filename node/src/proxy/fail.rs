@@ -1,0 +1,61 @@
+//! What becomes of a request that failed on its way: the error as the client and the log
+//! get to know it.
+
+use pingora::Error;
+use pingora::proxy::Session;
+use tracing::warn;
+
+use super::context::{Context, ReplacedBody};
+use super::error::ErrorCode;
+use super::{respond, response};
+
+/// Answers an error, unless the answer has begun or nobody is there to read it. Returns
+/// the status sent.
+pub(super) async fn fail(
+    session: &mut Session,
+    error: &Error,
+    context: &mut Context,
+) -> Option<u16> {
+    // The library gives the connection up after any error, so the answer has to say so.
+    session.set_keepalive(None);
+    if *error.etype() == response::ANSWERED_BY_THE_NODE {
+        return answer_whole(session, context).await;
+    }
+    let code = code(error, context)?;
+    context.error = Some(code);
+    warn!(
+        request_id = %context.id,
+        route = context.action.as_ref().map(|action| &*action.name),
+        code = code.row().code,
+        cause = %error,
+        "a request failed"
+    );
+    if respond::status(session).is_some() {
+        return None;
+    }
+    let sent = respond::problem(session, code, context.id.as_str(), None).await;
+    sent.ok().map(|()| code.row().status.as_u16())
+}
+
+/// `None` when the client is gone: then there is nobody to tell, and nothing to warn of.
+fn code(error: &Error, context: &Context) -> Option<ErrorCode> {
+    let slow = context
+        .connection
+        .as_ref()
+        .is_some_and(|connection| connection.body_is_too_slow());
+    let code = match slow {
+        true => ErrorCode::RequestTimeout,
+        false => ErrorCode::of_proxy(error)?,
+    };
+    Some(context.error.unwrap_or(code))
+}
+
+/// Writes an answer of which the upstream gave only the header.
+async fn answer_whole(session: &mut Session, context: &mut Context) -> Option<u16> {
+    let ReplacedBody::Whole(header, body) = std::mem::take(&mut context.exchange.body) else {
+        return None;
+    };
+    let status = header.status.as_u16();
+    respond::write(session, *header, body).await.ok()?;
+    Some(status)
+}
