@@ -4,7 +4,6 @@
 mod json;
 mod text;
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use pingora::proxy::Session;
@@ -32,7 +31,7 @@ pub struct AccessLine<'a> {
     code: Option<&'a str>,
     bytes_sent: u64,
     duration: Duration,
-    upstream: Option<SocketAddr>,
+    upstream: Option<&'a str>,
     upstream_took: Option<Duration>,
     functions: &'a [Record],
 }
@@ -67,7 +66,7 @@ impl<'a> AccessLine<'a> {
             code: context.error.map(|error| error.row().code),
             bytes_sent: session.body_bytes_sent() as u64,
             duration: context.started.elapsed(),
-            upstream: lease.map(|lease| lease.backend().address()),
+            upstream: lease.map(|lease| lease.backend().name()),
             upstream_took: context.exchange.took,
             functions: &context.records,
         }

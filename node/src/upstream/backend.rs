@@ -25,6 +25,8 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive {
 /// One address of an upstream.
 pub struct Backend {
     address: SocketAddr,
+    /// The same as text: every access-log line has it.
+    name: String,
     peer: HttpPeer,
     in_flight: AtomicUsize,
     limit: usize,
@@ -44,6 +46,7 @@ impl Backend {
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         Self {
             address,
+            name: address.to_string(),
             peer,
             in_flight: AtomicUsize::new(0),
             limit: settings.connections,
@@ -58,6 +61,11 @@ impl Backend {
     /// Whether it may have one request more.
     pub(super) fn has_room(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) < self.limit
+    }
+
+    /// Its address as text.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where and how to connect.

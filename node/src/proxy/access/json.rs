@@ -47,9 +47,8 @@ impl AccessLine<'_> {
     }
 
     fn push_upstream(&self, out: &mut Vec<u8>) {
-        field(out, b",\"upstream\":", |out| match self.upstream {
-            Some(address) => plain(out, &address.to_string()),
-            None => null(out),
+        field(out, b",\"upstream\":", |out| {
+            optional_plain(out, self.upstream)
         });
         field(out, b",\"upstream_ms\":", |out| match self.upstream_took {
             Some(took) => millis(out, took),
