@@ -21,6 +21,7 @@ mod request;
 mod residency;
 mod runtime;
 
+pub use budget::Hold;
 pub use chain::{Answer, Chain, Forwards, Outcome, Record, RecordOutcome};
 pub use edits::{Edits, HeaderEdit};
 pub use engine::Capacity;

@@ -138,3 +138,13 @@ fn a_connection_serves_on_after_a_body_no_guest_read() {
     }
     assert_eq!(node.get("/control").text(), "fine");
 }
+
+#[test]
+fn a_body_that_the_edges_memory_has_no_room_for_is_503() {
+    let keys = "body = \"request\"\nlimits = { memory = \"4MiB\", body_size = \"8MiB\" }\n[edge]\nmemory = \"4MiB\"";
+    let node = answers(keys, &module(MEASURE)).start();
+    for request in both(&pattern(5 << 20)) {
+        assert_eq!(node.send(&request).error(), (503, "overloaded"));
+    }
+    assert_eq!(node.send(&both(&pattern(1000))[0]).status, 200);
+}

@@ -29,6 +29,24 @@ impl Budget {
     }
 }
 
+/// What a request holds for its functions before and while they run, such as its
+/// buffered body; given back when dropped.
+#[derive(Debug)]
+pub struct Hold(Charge);
+
+impl Hold {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self(Charge::new(budget))
+    }
+
+    /// Takes `bytes` more, unless all requests together would hold more than
+    /// `[edge] memory`.
+    #[must_use]
+    pub fn grow(&self, bytes: usize) -> bool {
+        self.0.try_grow(bytes)
+    }
+}
+
 /// What one invocation holds; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Charge {

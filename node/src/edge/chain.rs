@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::budget::Hold;
 use super::edits::Edits;
 use super::error::Fault;
 use super::function::{BodyAccess, Function, OnFailure};
@@ -98,7 +99,12 @@ impl Chain {
             .collect()
     }
 
-    /// Largest body any of its functions takes; `None` when none asks for it.
+    /// An account for what is held for these functions outside of them.
+    pub fn hold(&self) -> Hold {
+        Hold::new(Arc::clone(&self.runtime.budget))
+    }
+
+    /// Largest body that each of its functions takes; `None` when none asks for it.
     pub fn body_limit(&self) -> Option<usize> {
         self.functions
             .iter()

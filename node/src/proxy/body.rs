@@ -14,7 +14,7 @@ use super::admit::settle;
 use super::context::Context;
 use super::error::ErrorCode;
 use super::request::{content_length, expects_continue};
-use crate::edge::Chain;
+use crate::edge::{Chain, Hold};
 use crate::listener::{Connection, Limits};
 
 /// Room for an ordinary header.
@@ -59,29 +59,36 @@ pub(super) fn count(context: &mut Context, bytes: usize, limit: u64) -> Result<(
 /// When the client is gone.
 pub(super) async fn wanted(
     session: &mut Session,
-    context: &Context,
+    context: &mut Context,
     chain: &Chain,
     after: AfterBuffering,
 ) -> Result<Buffered> {
     let Some(limit) = chain.body_limit().filter(|_| !session.is_body_empty()) else {
         return Ok(Buffered::Body(Bytes::new()));
     };
-    let Some(connection) = &context.connection else {
+    let Some(connection) = context.connection.clone() else {
         return Ok(Buffered::Refused(ErrorCode::Internal));
     };
+    let hold = context.hold.insert(chain.hold());
     let of_route = context.action.as_ref().map(|action| action.body_size);
     let limit = (limit as u64).min(of_route.unwrap_or(u64::MAX));
-    let buffered = buffer(session, connection, limit).await?;
+    let buffered = buffer(session, &connection, limit, hold).await?;
     if let (Buffered::Body(body), AfterBuffering::Forward) = (&buffered, after)
-        && let Err(code) = rewind(session, connection, body, &context.snapshot.limits).await
+        && let Err(code) = rewind(session, &connection, body, &context.snapshot.limits).await
     {
         return Ok(Buffered::Refused(code));
     }
     Ok(buffered)
 }
 
-/// Reads the whole body, at most `limit` bytes of it.
-async fn buffer(session: &mut Session, connection: &Connection, limit: u64) -> Result<Buffered> {
+/// Reads the whole body, at most `limit` bytes of it, and no more than the node's memory
+/// has room for.
+async fn buffer(
+    session: &mut Session,
+    connection: &Connection,
+    limit: u64,
+    hold: &Hold,
+) -> Result<Buffered> {
     if let Err(code) = check_length(session, limit) {
         return Ok(Buffered::Refused(code));
     }
@@ -94,6 +101,9 @@ async fn buffer(session: &mut Session, connection: &Connection, limit: u64) -> R
         match session.read_request_body().await {
             Ok(Some(piece)) if (body.len() + piece.len()) as u64 > limit => {
                 return Ok(Buffered::Refused(ErrorCode::BodyTooLarge));
+            }
+            Ok(Some(piece)) if !hold.grow(piece.len()) => {
+                return Ok(Buffered::Refused(ErrorCode::Overloaded));
             }
             Ok(Some(piece)) => body.extend_from_slice(&piece),
             Ok(None) => break,

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::action::{Action, Snapshot, Target};
 use super::error::ErrorCode;
 use super::request_id::RequestId;
-use crate::edge::{Edits, Record};
+use crate::edge::{Edits, Hold, Record};
 use crate::listener::Connection;
 use crate::upstream::{Lease, Upstream};
 
@@ -30,6 +30,8 @@ pub struct Context {
     /// Bytes of the request body seen so far.
     pub(super) received: u64,
     pub(super) exchange: Exchange,
+    /// For the body that is buffered for the functions.
+    pub(super) hold: Option<Hold>,
     /// One for each function that ran.
     pub(super) records: Vec<Record>,
     pub(super) edits: Edits,
@@ -78,6 +80,7 @@ impl Context {
             error: None,
             received: 0,
             exchange: Exchange::default(),
+            hold: None,
             records: Vec::new(),
             edits: Edits::default(),
             connection,

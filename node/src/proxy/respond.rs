@@ -71,7 +71,7 @@ pub(super) async fn problem(
         header.insert_header(ALLOW, allow)?;
     }
     let body = Bytes::from(error::problem(row, request_id));
-    if code == ErrorCode::BodyTooLarge || code == ErrorCode::RequestTimeout {
+    if !session.is_body_done() && refuses_the_body(code) {
         session.set_keepalive(None);
         write(session, header, body).await?;
         linger(session).await;
@@ -148,6 +148,14 @@ async fn drain_small(session: &mut Session) {
     if small && !expects_continue(header) {
         timeout(LINGER, discard(session)).await.ok();
     }
+}
+
+/// Whether the client may still be sending what is refused.
+fn refuses_the_body(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::BodyTooLarge | ErrorCode::RequestTimeout | ErrorCode::Overloaded
+    )
 }
 
 /// Closing at once would reset the connection under the client's feet (RFC 9112, 9.6).
