@@ -114,3 +114,17 @@ fn a_route_may_keep_encoded_slashes() {
             .eq_ignore_ascii_case("/npm/@scope%2Fname")
     );
 }
+
+#[test]
+fn an_absolute_target_is_its_path_once_it_names_the_host() {
+    let (origin, node) = echo();
+    let exchange = |target: &str| {
+        let head =
+            format!("GET {target} HTTP/1.1\r\nHost: aegis.test\r\nConnection: close\r\n\r\n");
+        node.raw(head.as_bytes()).map(|response| response.status)
+    };
+    assert_eq!(exchange("http://aegis.test/a/../b?c=1"), Some(200));
+    assert_eq!(origin.requests()[0].target, "/b?c=1");
+    assert_eq!(exchange("http://other.test/b"), Some(400));
+    assert_eq!(exchange("ftp://aegis.test/b"), Some(400));
+}

@@ -101,8 +101,7 @@ fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refuse
     if normal.encoded_slash && action.encoded_slashes == EncodedSlashes::Reject {
         return Err(ErrorCode::BadRequest.into());
     }
-    let is_origin_form = header.uri.authority().is_none();
-    if !(is_origin_form && normal.path == header.uri.path()) {
+    if !(request::is_origin_form(header) && normal.path == header.uri.path()) {
         let target = request::target(&normal.path, &header.uri);
         if !forward::set_target(session.req_header_mut(), target) {
             return Err(ErrorCode::BadRequest.into());

@@ -47,8 +47,21 @@ pub(super) fn check(
 
 /// Origin form or absolute form (RFC 9112, section 3.2), in UTF-8.
 fn target_is_valid(header: &RequestHeader) -> bool {
-    let absolute = header.uri.scheme().is_some() && header.uri.authority().is_some();
-    header.raw_path_is_utf8() && (absolute || header.raw_path().starts_with(b"/"))
+    header.raw_path_is_utf8() && (is_origin_form(header) || is_absolute_form(header.raw_path()))
+}
+
+/// Whether the target is a path, as it is forwarded.
+pub(super) fn is_origin_form(header: &RequestHeader) -> bool {
+    header.raw_path().starts_with(b"/")
+}
+
+/// The parser has held its authority against Host.
+fn is_absolute_form(target: &[u8]) -> bool {
+    let begins = |scheme: &[u8]| {
+        let beginning = target.get(..scheme.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(scheme))
+    };
+    begins(b"http://") || begins(b"https://")
 }
 
 /// Whether a client says what only the node may say.
