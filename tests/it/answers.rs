@@ -145,6 +145,15 @@ fn status_and_headers_of_a_proxied_answer_are_edited() {
 }
 
 #[test]
+fn an_answer_that_resets_the_form_is_empty() {
+    let guest = "(drop (call $request_terminate (i32.const 205)))
+        (drop (call $response_set_body {body})) (i32.const 0)";
+    let response = answers("", &module(guest)).start().get("/");
+    assert_eq!((response.status, response.text().as_str()), (205, ""));
+    assert_eq!(response.header("content-length"), Some("0"));
+}
+
+#[test]
 fn no_body_is_sent_where_http_allows_none() {
     for status in [204, 304] {
         let guest = format!(

@@ -107,8 +107,12 @@ async fn send(session: &mut Session, header: ResponseHeader, body: Bytes) -> Res
 pub(super) async fn write(
     session: &mut Session,
     mut header: ResponseHeader,
-    body: Bytes,
+    mut body: Bytes,
 ) -> Result<()> {
+    if header.status == StatusCode::RESET_CONTENT {
+        // RFC 9110, section 15.3.6: empty, and said to be.
+        body.clear();
+    }
     header.insert_header(DATE, get_cached_date())?;
     let sends_body = has_body(&session.req_header().method, header.status);
     if header.status != StatusCode::NO_CONTENT && header.status != StatusCode::NOT_MODIFIED {
