@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::harness::{Answer, EGRESS, Gate, Https, Node, Request, answers, module};
+use crate::harness::{Answer, EGRESS, Gate, Https, Node, Origin, Request, answers, module};
 
 /// A guest that answers with what one HTTPS call gave.
 fn fetching(https: &Https, keys: &str, edge: &str) -> Node {
@@ -107,6 +107,50 @@ fn all_guests_together_hold_no_more_than_the_edges_memory() {
     gate.open();
     assert_eq!(holding.read("GET").unwrap().status, 200);
     assert_eq!(node.get("/").status, 200);
+}
+
+#[test]
+fn a_guard_that_is_refused_memory_by_the_others_is_not_bypassed() {
+    let gate = Gate::default();
+    let https = held(&gate);
+    let hold = "(memory.fill (i32.const 0x10000) (i32.const 1) (i32.const 41000000))";
+    let holder = module(&format!(
+        "{hold} (drop (call $http_get {{{}}})) (i32.const 0)",
+        https.url("/")
+    ));
+    let holder = holder.replace(
+        "(memory (export \"memory\") 40)",
+        "(memory (export \"memory\") 640)",
+    );
+    let guard = "(if (i32.eq (memory.grow (i32.const 600)) (i32.const -1)) (then unreachable))
+        (drop (call $request_terminate (i32.const 403))) (i32.const 0)";
+    let origin = Origin::saying("secret");
+    let keys = format!(
+        r#"{EGRESS}
+        [edge]
+        memory = "64MiB"
+        [functions.guard]
+        module = "guard.wasm"
+        on_failure = "bypass"
+        [upstreams.origin]
+        backends = ["{}"]
+        [[routes]]
+        path = "/guarded"
+        functions = ["guard"]
+        upstream = "origin""#,
+        origin.address
+    );
+    let setup = answers(&keys, &holder).wasm("guard", module(guard));
+    let node = https.reachable_from(setup).start();
+    assert_eq!(node.get("/guarded").status, 403);
+    let mut holding = node.connect();
+    holding.send(&Request::get("/").bytes());
+    https.origin.wait_for(1);
+    assert_eq!(node.get("/guarded").error(), (503, "overloaded"));
+    gate.open();
+    assert_eq!(holding.read("GET").unwrap().status, 200);
+    assert_eq!(node.get("/guarded").status, 403);
+    assert!(origin.requests().is_empty());
 }
 
 #[test]
