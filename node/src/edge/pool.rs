@@ -1,19 +1,27 @@
 //! The threads that run guests. An invocation is a future whose waker puts it back
-//! into the queue, so a guest that waits in a host call holds no thread.
+//! into a queue, so a guest that waits in a host call holds no thread.
+//!
+//! There are two queues: of invocations that begin or whose wait is over, and of those
+//! that were interrupted because they ran for a whole time slice. The first goes first, so
+//! short invocations overtake long ones, which still get every eighth turn.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use async_task::{Runnable, Task};
-use crossbeam_channel::{Receiver, Sender};
+use async_task::{Runnable, ScheduleInfo, Task, WithInfo};
+use crossbeam_channel::{Receiver, Sender, select_biased};
 use tokio::runtime::Handle;
 use tracing::error;
 
-/// A fixed number of threads over one queue. Its length is bounded by admission:
+/// Of this many turns one is offered to interrupted invocations first.
+const FAIR_TURN: usize = 8;
+
+/// A fixed number of threads over the queues. Their length is bounded by admission:
 /// nothing is spawned without a place among the invocations in flight.
 #[derive(Debug)]
 pub(super) struct Pool {
-    queue: Sender<Runnable>,
+    ready: Sender<Runnable>,
+    interrupted: Sender<Runnable>,
 }
 
 impl Pool {
@@ -23,14 +31,19 @@ impl Pool {
             0 => std::thread::available_parallelism()?.get(),
             given => given,
         };
-        let (queue, runnables) = crossbeam_channel::unbounded();
+        let (ready, to_run) = crossbeam_channel::unbounded();
+        let (interrupted, to_resume) = crossbeam_channel::unbounded();
         for number in 0..threads {
-            let (runnables, io) = (runnables.clone(), io.clone());
+            let queues = Queues {
+                ready: to_run.clone(),
+                interrupted: to_resume.clone(),
+            };
+            let io = io.clone();
             std::thread::Builder::new()
                 .name(format!("aegis-edge-{number}"))
-                .spawn(move || run(&runnables, &io))?;
+                .spawn(move || run(&queues, &io))?;
         }
-        Ok(Self { queue })
+        Ok(Self { ready, interrupted })
     }
 
     /// Starts `future`; dropping the task cancels it.
@@ -39,20 +52,52 @@ impl Pool {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let queue = self.queue.clone();
-        let (runnable, task) = async_task::spawn(future, move |runnable| {
-            // The queue outlives its senders' tasks unless every thread died.
+        let (ready, interrupted) = (self.ready.clone(), self.interrupted.clone());
+        let schedule = move |runnable, info: ScheduleInfo| {
+            // An interrupted guest wakes itself before it gives its thread back.
+            let queue = match info.woken_while_running {
+                true => &interrupted,
+                false => &ready,
+            };
+            // The queues outlive their senders' tasks unless every thread died.
             drop(queue.send(runnable));
-        });
+        };
+        let (runnable, task) = async_task::spawn(future, WithInfo(schedule));
         runnable.schedule();
         task
     }
 }
 
-/// Ends when the pool and the last task are gone.
-fn run(runnables: &Receiver<Runnable>, io: &Handle) {
+/// What a thread takes its work from.
+struct Queues {
+    ready: Receiver<Runnable>,
+    interrupted: Receiver<Runnable>,
+}
+
+impl Queues {
+    /// The next one; `None` when the pool and the last task are gone.
+    fn next(&self, turn: usize) -> Option<Runnable> {
+        let (first, second) = match turn.is_multiple_of(FAIR_TURN) {
+            true => (&self.interrupted, &self.ready),
+            false => (&self.ready, &self.interrupted),
+        };
+        let at_hand = first.try_recv().or_else(|_| second.try_recv());
+        at_hand.ok().or_else(|| self.wait())
+    }
+
+    fn wait(&self) -> Option<Runnable> {
+        select_biased! {
+            recv(self.ready) -> runnable => runnable.ok(),
+            recv(self.interrupted) -> runnable => runnable.ok(),
+        }
+    }
+}
+
+fn run(queues: &Queues, io: &Handle) {
     let _entered = io.enter();
-    for runnable in runnables {
+    let mut turn = 1;
+    while let Some(runnable) = queues.next(turn) {
+        turn = turn.wrapping_add(1);
         // Invocations catch their own panics; this keeps the thread if one gets past.
         if catch_unwind(AssertUnwindSafe(|| runnable.run())).is_err() {
             error!("an edge task panicked");
@@ -93,5 +138,49 @@ mod tests {
         });
         drop(task);
         assert!(seen.await.is_err(), "the future was dropped");
+    }
+
+    /// Gives its thread back `times` times, each time ready to go on at once.
+    async fn interrupted(times: usize) {
+        for _ in 0..times {
+            let mut woken = false;
+            std::future::poll_fn(|context| {
+                if std::mem::replace(&mut woken, true) {
+                    return std::task::Poll::Ready(());
+                }
+                context.waker().wake_by_ref();
+                std::task::Poll::Pending
+            })
+            .await;
+        }
+    }
+
+    #[tokio::test]
+    async fn short_tasks_overtake_long_ones_which_still_get_turns() {
+        let pool = Pool::start(1, &Handle::current()).expect("the pool starts");
+        let (order, finished) = crossbeam_channel::unbounded();
+        // Holds the only thread until every task is in the queue.
+        let (open, gate) = crossbeam_channel::bounded::<()>(1);
+        let first = pool.spawn(async move { gate.recv().is_ok() });
+        let tasks: Vec<_> = [("long", 3), ("short", 0)]
+            .into_iter()
+            .flat_map(|kind| std::iter::repeat_n(kind, 4))
+            .map(|(name, times)| {
+                let order = order.clone();
+                pool.spawn(async move {
+                    interrupted(times).await;
+                    order.send(name).expect("the test listens");
+                })
+            })
+            .collect();
+        open.send(()).expect("the first task listens");
+        assert!(first.await);
+        for task in tasks {
+            task.await;
+        }
+        let order: Vec<_> = finished.try_iter().collect();
+        let (earlier, later) = order.split_at(4);
+        assert_eq!(earlier, ["short"; 4], "then {later:?}");
+        assert_eq!(later, ["long"; 4]);
     }
 }
