@@ -22,9 +22,13 @@ const DRAINED: u64 = 64 * 1024;
 /// How long a client that is still sending gets to read why it should not.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Room for what is added to an answer: date, length, connection, options.
+const NODE_HEADERS: usize = 4;
+
 /// Sends a fixed answer.
 pub(super) async fn fixed(session: &mut Session, answer: &StaticAnswer) -> Result<()> {
-    let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
+    let mut header =
+        ResponseHeader::build(answer.status, Some(answer.headers.len() + NODE_HEADERS))?;
     for (name, value) in &answer.headers {
         header.append_header(name.clone(), value.clone())?;
     }
@@ -33,7 +37,10 @@ pub(super) async fn fixed(session: &mut Session, answer: &StaticAnswer) -> Resul
 
 /// Sends a function's answer.
 pub(super) async fn function(session: &mut Session, answer: Answer) -> Result<()> {
-    let mut header = ResponseHeader::build(answer.status, None)?;
+    let mut header = ResponseHeader::build(
+        answer.status,
+        Some(answer.edits.headers.len() + NODE_HEADERS),
+    )?;
     header.insert_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))?;
     apply(&answer.edits, &mut header)?;
     send(session, header, answer.body).await
