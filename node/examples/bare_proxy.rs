@@ -12,6 +12,10 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
+/// The node's own: the two are compared for what they do, not for how they allocate.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 struct Proxy {
     origin: SocketAddr,
 }

@@ -15,6 +15,10 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
+/// The node's own: the two are compared for what they do, not for how they allocate.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The response, ready to be sent.
 struct Recorded {
     header: ResponseHeader,
