@@ -20,6 +20,7 @@ mod criteria;
 mod edge;
 mod egress;
 mod environment;
+mod failure;
 mod file;
 mod function;
 mod headers;

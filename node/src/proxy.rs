@@ -13,6 +13,8 @@ mod request_id;
 mod respond;
 mod response;
 mod survey;
+mod timing;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +35,7 @@ pub use error::ErrorCode;
 pub use respond::raw as raw_refusal;
 
 use self::admit::Refused;
-use self::body::{AfterBuffering, Buffered};
+use self::body::Buffered;
 use crate::edge::{Chain, Outcome, Request};
 use crate::upstream::Unavailable;
 
@@ -87,7 +89,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
             Err(refused) => refused,
         };
         context.error = Some(refused.code);
-        respond::problem(session, refused.code, context.id.as_str(), refused.allow).await?;
+        respond::problem(session, context, refused.code, refused.allow).await?;
         Ok(true)
     }
 
@@ -264,42 +266,51 @@ async fn act(session: &mut Session, context: &mut Context, action: &Action) -> R
             respond::fixed(session, answer).await?;
             Ok(Next::Answered)
         }
-        Target::Functions(chain) => run(session, context, chain, AfterBuffering::Answer).await,
-        Target::FunctionsThenUpstream(chain, _) => {
-            run(session, context, chain, AfterBuffering::Forward).await
+        Target::Functions(chain) | Target::FunctionsThenUpstream(chain, _) => {
+            run(session, context, chain).await
         }
     }
 }
 
-/// Runs the functions of a route.
-async fn run(
-    session: &mut Session,
-    context: &mut Context,
-    chain: &Chain,
-    after: AfterBuffering,
-) -> Result<Next> {
-    let body = match body::wanted(session, context, chain, after).await? {
-        Buffered::Body(body) => body,
-        Buffered::Refused(code) => return Ok(Next::Refused(code)),
-    };
+/// Runs the functions of a route, for as long as the client is there.
+async fn run(session: &mut Session, context: &mut Context, chain: &Chain) -> Result<Next> {
+    let buffered = body::wanted(session, context, chain).await?;
+    if let Buffered::Refused(code) = buffered {
+        return Ok(Next::Refused(code));
+    }
     let header = session.req_header();
     let request = Arc::new(Request {
         id: context.id.to_string(),
         method: header.method.clone(),
         uri: request::target(header.uri.path(), &header.uri),
         headers: header.headers.clone(),
-        body,
+        body: buffered.bytes(),
     });
-    match chain.run(&request, &mut context.records).await {
+    let outcome = tokio::select! {
+        biased;
+        outcome = chain.run(&request, &mut context.records) => outcome,
+        gone = watch::client_left(session) => return Err(gone),
+    };
+    match outcome {
         Outcome::Respond(answer) => {
-            respond::function(session, answer).await?;
+            respond::function(session, context, answer).await?;
             Ok(Next::Answered)
         }
         Outcome::Forward(edits) => {
             context.edits = edits;
-            Ok(Next::Forward)
+            match buffered {
+                Buffered::Body(body) => Ok(forward_buffered(session, context, &body).await),
+                Buffered::Nothing | Buffered::Refused(_) => Ok(Next::Forward),
+            }
         }
         Outcome::Fail(fault) => Ok(Next::Refused(ErrorCode::Function(fault))),
         Outcome::Overloaded => Ok(Next::Refused(ErrorCode::Overloaded)),
+    }
+}
+
+async fn forward_buffered(session: &mut Session, context: &Context, body: &Bytes) -> Next {
+    match body::rewind(session, context, body).await {
+        Ok(()) => Next::Forward,
+        Err(code) => Next::Refused(code),
     }
 }

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     cache::Namespace,
-    edge::{BodyAccess, Limits, OnFailure},
+    edge::{BodyAccess, BreakerSettings, FailurePolicy, InstancePolicy, Limits},
     egress::{AllowEntry, AllowList, Target},
 };
 
-use super::{egress::ENTRY, limits, name::check_name, section::Section, value::Value};
+use super::{egress::ENTRY, failure, limits, name::check_name, section::Section, value::Value};
 
 const DEFAULT_ENTRY: &str = "handle_request";
 
@@ -24,7 +24,13 @@ pub struct Function {
     /// Which bodies it gets.
     pub body: BodyAccess,
     /// What follows when it fails.
-    pub on_failure: OnFailure,
+    pub on_failure: FailurePolicy,
+    /// The function that runs instead after a failure.
+    pub fallback: Option<String>,
+    /// When it is not run for a while.
+    pub breaker: Option<BreakerSettings>,
+    /// How many requests an instance serves.
+    pub instance: InstancePolicy,
     /// Hosts it may call, within what the node allows.
     pub egress: AllowList,
     /// Where its keys are in the cache.
@@ -49,13 +55,22 @@ struct DigestError;
 
 pub(super) fn read(root: &mut Section<'_>, bounds: &Bounds<'_>) -> BTreeMap<String, Function> {
     const TABLES: &str = "write [functions.NAME] for each";
+    let names = root.names_in("functions");
     let entries = root.entries("functions", TABLES);
+    let mut fallbacks = Vec::new();
     let read = entries.iter().filter_map(|(name, value)| {
         let good_name = check_name(name, value);
-        let function = value.table(TABLES, |section| read_function(name, section, bounds))??;
-        good_name.then(|| ((*name).to_owned(), function))
+        let read = value.table(TABLES, |section| {
+            fallbacks.extend(section.peek("fallback").map(|value| (*name, value)));
+            read_function(name, section, bounds)
+        });
+        good_name.then_some(((*name).to_owned(), read??))
     });
-    read.collect()
+    let functions = read.collect();
+    for (owner, value) in fallbacks {
+        failure::check_fallback(owner, &value, &functions, names.as_ref());
+    }
+    functions
 }
 
 fn read_function(name: &str, section: &mut Section<'_>, bounds: &Bounds<'_>) -> Option<Function> {
@@ -69,11 +84,10 @@ fn read_function(name: &str, section: &mut Section<'_>, bounds: &Bounds<'_>) -> 
             BodyAccess::None,
             &[("none", BodyAccess::None), ("request", BodyAccess::Request)],
         ),
-        on_failure: section.choice(
-            "on_failure",
-            OnFailure::Fail,
-            &[("fail", OnFailure::Fail), ("bypass", OnFailure::Bypass)],
-        ),
+        on_failure: failure::policy(section),
+        fallback: section.take("fallback").and_then(|value| value.string()),
+        breaker: failure::breaker(section),
+        instance: instance(section),
         egress: grant(section, bounds.allow),
         config: config(section),
         limits: section.table("limits", |section| limits::read(section, bounds.memory)),
@@ -86,6 +100,24 @@ fn read_function(name: &str, section: &mut Section<'_>, bounds: &Bounds<'_>) -> 
         module: module?.path()?,
     };
     Some(function)
+}
+
+/// Requests that an instance serves where the file does not say.
+const DEFAULT_REUSE: u32 = 1000;
+
+fn instance(section: &mut Section<'_>) -> InstancePolicy {
+    let reuses = section.choice("instance", false, &[("fresh", false), ("reuse", true)]);
+    if reuses {
+        let limit = section.integer("reuse_limit", DEFAULT_REUSE, 1..=u32::MAX.into());
+        return InstancePolicy::Reuse(limit);
+    }
+    if let Some(value) = section.take("reuse_limit") {
+        value.wrong(
+            "only an instance that is reused has a limit",
+            "write instance = \"reuse\" beside it, or remove it",
+        );
+    }
+    InstancePolicy::Fresh
 }
 
 fn entry(section: &mut Section<'_>) -> String {

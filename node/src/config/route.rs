@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{edge::OnFailure, route::Criteria, upstream};
+use crate::{route::Criteria, upstream};
 
 use super::{
     Answer, Function, answer, criteria,
@@ -35,6 +35,8 @@ pub struct Route {
     pub body_size: Option<u64>,
     /// Whether `%2F` in a path is an opaque character instead of refused.
     pub keep_encoded_slashes: bool,
+    /// Whether answers say what the functions used.
+    pub server_timing: bool,
 }
 
 /// What routes can refer to.
@@ -82,6 +84,7 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
             false,
             &[("reject", false), ("keep", true)],
         ),
+        server_timing: section.switch("server_timing"),
         criteria: criteria?,
         answer,
     };
@@ -125,11 +128,13 @@ fn functions(section: &mut Section<'_>, targets: &Targets<'_>) -> Vec<String> {
     if let Some((value, name)) = named.last()
         && !section.has("upstream")
         && !section.misspells("upstream")
-        && targets.functions.get(name).map(|f| f.on_failure) == Some(OnFailure::Bypass)
+        && let Some(bypassed) = bypassed(name, targets)
     {
         value.context.lacks(
             &value.spot,
-            format!("nothing could answer in place of {name:?}, whose on_failure is \"bypass\""),
+            format!(
+                "nothing could answer in place of {bypassed:?}, whose on_failure has \"bypass\""
+            ),
             "give the route an upstream, or the function on_failure = \"fail\"",
         );
     }
@@ -140,7 +145,22 @@ fn functions(section: &mut Section<'_>, targets: &Targets<'_>) -> Vec<String> {
         .collect()
 }
 
-fn check_defined(value: &Value<'_>, name: &str, kind: &str, names: Option<&BTreeSet<&str>>) {
+/// Of the function and its fallback, the one that may be passed over.
+fn bypassed<'n>(name: &'n str, targets: &Targets<'n>) -> Option<&'n str> {
+    let function = targets.functions.get(name)?;
+    let names = std::iter::once(name).chain(function.fallback.as_deref());
+    names.into_iter().find(|name| {
+        let function = targets.functions.get(*name);
+        function.is_some_and(|function| function.on_failure.may_bypass())
+    })
+}
+
+pub(super) fn check_defined(
+    value: &Value<'_>,
+    name: &str,
+    kind: &str,
+    names: Option<&BTreeSet<&str>>,
+) {
     let Some(names) = names else { return };
     if names.contains(name) {
         return;

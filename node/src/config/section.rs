@@ -41,6 +41,11 @@ impl<'a> Section<'a> {
     /// The value of `key`, which may be absent.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.known.push(key);
+        self.peek(key)
+    }
+
+    /// The same, without making the key a known one.
+    pub(super) fn peek(&self, key: &'static str) -> Option<Value<'a>> {
         let value = self.table?.get(key)?;
         Some(Value {
             context: self.context,
@@ -166,6 +171,11 @@ impl<'a> Section<'a> {
         self.take(key)
             .and_then(|value| value.duration(&range, default))
             .unwrap_or(default)
+    }
+
+    /// Something that is off unless the file turns it on.
+    pub(super) fn switch(&mut self, key: &'static str) -> bool {
+        self.take(key).is_some_and(|value| value.is_on())
     }
 
     /// One of a few words.

@@ -100,6 +100,44 @@ impl<'a> Value<'a> {
         number
     }
 
+    /// A part of a whole, above 0 and at most 1.
+    pub(super) fn share(&self) -> Option<f64> {
+        const REMEDY: &str = "write a number above 0 and at most 1, such as 0.5";
+        let text = match self.inner {
+            DeValue::Float(number) => number.as_str(),
+            DeValue::Integer(number) => number.as_str(),
+            _ => {
+                self.wrong_type("a number", REMEDY);
+                return None;
+            }
+        };
+        let share = text
+            .parse()
+            .ok()
+            .filter(|share| *share > 0.0 && *share <= 1.0);
+        if share.is_none() {
+            self.wrong(format!("{} is out of range", self.shown()), REMEDY);
+        }
+        share
+    }
+
+    /// `true` or `false`; anything else is reported and off.
+    pub(super) fn is_on(&self) -> bool {
+        if let DeValue::Boolean(on) = self.inner {
+            return *on;
+        }
+        self.wrong_type("a boolean", "write true or false");
+        false
+    }
+
+    pub(super) fn is_string(&self) -> bool {
+        matches!(self.inner, DeValue::String(_))
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.inner, DeValue::Table(_))
+    }
+
     /// A duration.
     pub(super) fn duration(
         &self,

@@ -7,13 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub(super) struct Budget {
     used: AtomicUsize,
+    /// Of it, what idle sandboxes hold.
+    idle: AtomicUsize,
     limit: usize,
 }
+
+/// Of this many parts of the budget, idle sandboxes may hold one: the others are always
+/// there for requests.
+const IDLE_PART: usize = 4;
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
             limit,
         })
     }
@@ -89,6 +96,21 @@ impl Charge {
         true
     }
 
+    /// Bytes held.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Room for `bytes` among what idle sandboxes hold, beside this charge for them.
+    pub(super) fn hold_idle(&self, bytes: usize) -> Option<IdleHold> {
+        let hold = IdleHold {
+            budget: Arc::clone(&self.budget),
+            bytes,
+        };
+        let before = self.budget.idle.fetch_add(bytes, Ordering::Relaxed);
+        (before.saturating_add(bytes) <= self.budget.limit / IDLE_PART).then_some(hold)
+    }
+
     /// Whether the account is overdrawn and this charge is a part of it that counts.
     pub(super) fn overdraws(&self, floor: usize) -> bool {
         self.held.load(Ordering::Relaxed) > floor && self.budget.is_overdrawn()
@@ -102,6 +124,19 @@ impl Charge {
         } else {
             self.budget.used.fetch_sub(held - bytes, Ordering::Relaxed);
         }
+    }
+}
+
+/// What one idle sandbox holds of the part that is for them.
+#[derive(Debug)]
+pub(super) struct IdleHold {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for IdleHold {
+    fn drop(&mut self) {
+        self.budget.idle.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -130,6 +165,17 @@ mod tests {
         assert!(!budget.is_spent());
         drop(second);
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn idle_sandboxes_hold_a_part_of_it_only() {
+        let budget = Budget::new(100);
+        let charge = Charge::new(Arc::clone(&budget));
+        let held = charge.hold_idle(20).expect("within the part");
+        assert!(charge.hold_idle(6).is_none());
+        drop(held);
+        assert!(charge.hold_idle(25).is_some());
+        assert_eq!(budget.idle.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -8,8 +8,10 @@ use http::StatusCode;
 use super::budget::Hold;
 use super::edits::Edits;
 use super::error::Fault;
-use super::function::{BodyAccess, Function, OnFailure};
-use super::invocation::{Failure, Spent, Success, invoke};
+use super::function::{BodyAccess, Function};
+use super::invocation::{Failure, Success, invoke};
+use super::policy::{FailurePolicy, OnFailure};
+use super::record::{Record, RecordOutcome, Report};
 use super::request::Request;
 use super::runtime::Runtime;
 
@@ -17,9 +19,18 @@ use super::runtime::Runtime;
 #[derive(Clone, Debug)]
 pub struct Chain {
     runtime: Arc<Runtime>,
-    functions: Vec<Arc<Function>>,
+    links: Vec<Link>,
     /// Whether there is an upstream to forward to after the last function.
     forwards: Forwards,
+}
+
+/// One function of a chain.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Runs first.
+    pub function: Arc<Function>,
+    /// Runs instead when it has failed.
+    pub fallback: Option<Arc<Function>>,
 }
 
 /// What follows the last function of a chain.
@@ -55,48 +66,19 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// One invocation of the chain, for the access log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The function's name.
-    pub function: Arc<str>,
-    /// How it ended.
-    pub outcome: RecordOutcome,
-    /// What it used.
-    pub spent: Spent,
-}
-
-/// How one invocation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordOutcome {
-    /// It answered.
-    Respond,
-    /// The request went on.
-    Forward,
-    /// It failed, and so did the request.
-    Fail(Fault),
-    /// It failed and was passed over.
-    Bypass(Fault),
-    /// It was not run.
-    Overloaded,
-}
-
 impl Chain {
-    /// A chain over `functions`, in the order in which they run.
-    pub fn new(runtime: Arc<Runtime>, functions: Vec<Arc<Function>>, forwards: Forwards) -> Self {
+    /// A chain over `links`, in the order in which they run.
+    pub fn new(runtime: Arc<Runtime>, links: Vec<Link>, forwards: Forwards) -> Self {
         Self {
             runtime,
-            functions,
+            links,
             forwards,
         }
     }
 
     /// Names of its functions, in the order in which they run.
     pub fn names(&self) -> Vec<&str> {
-        self.functions
-            .iter()
-            .map(|function| function.name())
-            .collect()
+        self.links.iter().map(|link| link.function.name()).collect()
     }
 
     /// An account for what is held for these functions outside of them.
@@ -106,26 +88,22 @@ impl Chain {
 
     /// Largest body that each of its functions takes; `None` when none asks for it.
     pub fn body_limit(&self) -> Option<usize> {
-        self.functions
+        self.links
             .iter()
-            .filter(|function| function.body == BodyAccess::Request)
-            .map(|function| function.limits.body_size)
+            .flat_map(|link| std::iter::once(&link.function).chain(&link.fallback))
+            .map(|function| &function.program)
+            .filter(|program| program.body == BodyAccess::Request)
+            .map(|program| program.limits.body_size)
             .min()
     }
 
-    /// Runs the functions, pushing one record for each that was tried.
+    /// Runs the functions, pushing one record for each that was tried. Dropped half-way,
+    /// it cancels the one under way.
     pub async fn run(&self, request: &Arc<Request>, records: &mut Vec<Record>) -> Outcome {
         let mut edits = Edits::default();
         let mut yielded = None;
-        for function in &self.functions {
-            let (result, spent) = invoke(&self.runtime, function, request).await;
-            let step = Step::of(result, function.on_failure);
-            records.push(Record {
-                function: Arc::clone(&function.name),
-                outcome: step.record(),
-                spent,
-            });
-            match step {
+        for link in &self.links {
+            match self.step(link, request, records).await {
                 Step::Respond(own) => {
                     edits.merge(own);
                     return respond(edits, None);
@@ -143,6 +121,28 @@ impl Chain {
             Forwards::ToUpstream => Outcome::Forward(edits),
             Forwards::Nowhere => respond(edits, yielded),
         }
+    }
+
+    /// One function, or its fallback if it failed.
+    async fn step(&self, link: &Link, request: &Arc<Request>, records: &mut Vec<Record>) -> Step {
+        let step = self.try_function(&link.function, request, records).await;
+        match (step, &link.fallback) {
+            (Step::Fail(_), Some(fallback)) => self.try_function(fallback, request, records).await,
+            (step, _) => step,
+        }
+    }
+
+    async fn try_function(
+        &self,
+        function: &Arc<Function>,
+        request: &Arc<Request>,
+        records: &mut Vec<Record>,
+    ) -> Step {
+        let mut report = Report::new(records, function);
+        let result = invoke(&self.runtime, function, request, &mut report).await;
+        let step = Step::of(result, &function.on_failure);
+        report.end(step.record());
+        step
     }
 }
 
@@ -167,14 +167,16 @@ enum Step {
 }
 
 impl Step {
-    fn of(result: Result<Success, Failure>, on_failure: OnFailure) -> Self {
-        match (result, on_failure) {
-            (Ok(success), _) if success.terminated => Self::Respond(success.edits),
-            (Ok(success), _) => Self::Forward(success.edits, success.yielded),
-            (Err(Failure::Fault(fault)), OnFailure::Fail) => Self::Fail(fault),
-            (Err(Failure::Fault(fault)), OnFailure::Bypass) => Self::Bypass(fault),
+    fn of(result: Result<Success, Failure>, on_failure: &FailurePolicy) -> Self {
+        match result {
+            Ok(success) if success.terminated => Self::Respond(success.edits),
+            Ok(success) => Self::Forward(success.edits, success.yielded),
+            Err(Failure::Fault(fault)) => match on_failure.of(fault) {
+                OnFailure::Fail => Self::Fail(fault),
+                OnFailure::Bypass => Self::Bypass(fault),
+            },
             // Never bypassed: a flood must not switch off a function that guards a route.
-            (Err(Failure::Overloaded), _) => Self::Overloaded,
+            Err(Failure::Overloaded) => Self::Overloaded,
         }
     }
 

@@ -18,9 +18,31 @@ pub enum Fault {
     Memory,
     /// The invocation took longer than `wall_time`.
     Deadline,
+    /// It was not run: the function failed too often of late, and its breaker is open.
+    Unavailable,
 }
 
+/// What every code begins with.
+const PREFIX: &str = "function-";
+
 impl Fault {
+    /// Every fault.
+    pub const ALL: [Self; 7] = [
+        Self::Trap,
+        Self::Error,
+        Self::Fuel,
+        Self::Time,
+        Self::Memory,
+        Self::Deadline,
+        Self::Unavailable,
+    ];
+
+    /// The word for it in the configuration: its code without `function-`.
+    pub fn cause(self) -> &'static str {
+        let code = self.code();
+        code.strip_prefix(PREFIX).unwrap_or(code)
+    }
+
     /// The stable code that clients and logs see.
     pub const fn code(self) -> &'static str {
         match self {
@@ -30,6 +52,7 @@ impl Fault {
             Self::Time => "function-time",
             Self::Memory => "function-memory",
             Self::Deadline => "function-deadline",
+            Self::Unavailable => "function-unavailable",
         }
     }
 }

@@ -2,20 +2,21 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aegis_abi::Code;
 use bytes::Bytes;
 use wasmtime::{Memory, ResourceLimiter};
 
-use super::budget::Charge;
+use super::budget::{Charge, IdleHold};
 use super::edits::Edits;
-use super::function::Function;
 use super::meter::Meter;
+use super::program::Program;
 use super::request::Request;
 
 /// Everything a guest can reach through host calls. Dropped with its store.
 pub(super) struct Guest {
-    pub(super) function: Arc<Function>,
+    pub(super) program: Arc<Program>,
     pub(super) request: Arc<Request>,
     pub(super) memory: Option<Memory>,
     pub(super) shared: Bytes,
@@ -26,6 +27,8 @@ pub(super) struct Guest {
     /// `request_terminate` was called; its status is in `edits`.
     pub(super) terminated: bool,
     pub(super) last_error: Option<HostError>,
+    /// What the guest takes for the present.
+    pub(super) now: SystemTime,
     pub(super) usage: Usage,
     pub(super) limiter: Limiter,
     pub(super) meter: Arc<Meter>,
@@ -57,6 +60,53 @@ impl HostError {
 }
 
 impl Guest {
+    /// The host's side of a guest that has not run yet; `own` is for what it holds besides
+    /// its memory.
+    pub(super) fn new(
+        program: &Arc<Program>,
+        request: &Arc<Request>,
+        own: Charge,
+        meter: &Arc<Meter>,
+    ) -> Self {
+        Self {
+            limiter: Limiter::new(program, own, Arc::clone(meter)),
+            program: Arc::clone(program),
+            request: Arc::clone(request),
+            memory: None,
+            shared: Bytes::new(),
+            yielded: None,
+            edits: Edits::default(),
+            terminated: false,
+            last_error: None,
+            now: SystemTime::now(),
+            usage: Usage::default(),
+            meter: Arc::clone(meter),
+        }
+    }
+
+    /// Takes over what stays in a sandbox from one request to the next.
+    pub(super) fn inherit(&mut self, previous: &Self) {
+        self.memory = previous.memory;
+        self.limiter.inherit(&previous.limiter);
+        self.meter.inherit(&previous.meter);
+    }
+
+    /// Drops what belongs to the last request, and what the host held for it.
+    pub(super) fn forget_request(&mut self, none: Arc<Request>) {
+        self.request = none;
+        self.shared = Bytes::new();
+        self.yielded = None;
+        self.edits = Edits::default();
+        self.last_error = None;
+        self.limiter.own.correct(self.limiter.table);
+    }
+
+    /// Its part of what idle sandboxes may hold; `None` when there is no room.
+    pub(super) fn hold_idle(&self) -> Option<IdleHold> {
+        let bytes = self.meter.memory.held().saturating_add(self.limiter.table);
+        self.limiter.own.hold_idle(bytes)
+    }
+
     /// Bytes of the host's own buffers for this guest.
     fn buffers(&self) -> usize {
         // What was yielded is most often the shared buffer's own data.
@@ -79,7 +129,7 @@ impl Guest {
 
     /// Puts `data` into the shared buffer and returns its length for the guest.
     pub(super) fn share(&mut self, data: Bytes) -> Result<i32, HostError> {
-        if data.len() > self.function.limits.shared_buffer {
+        if data.len() > self.program.limits.shared_buffer {
             return Err(HostError::new(
                 Code::TooLarge,
                 "the data is larger than the shared buffer may be",
@@ -149,17 +199,23 @@ pub(super) struct MemorySpent;
 const TABLE_ELEMENT: usize = size_of::<usize>();
 
 impl Limiter {
-    pub(super) fn new(function: &Function, own: Charge, meter: Arc<Meter>) -> Self {
+    fn new(program: &Program, own: Charge, meter: Arc<Meter>) -> Self {
         Self {
             own,
-            memory_limit: function.limits.memory,
-            table_limit: function.limits.table_elements,
+            memory_limit: program.limits.memory,
+            table_limit: program.limits.table_elements,
             table: 0,
             refused: false,
             starved: false,
             instantiated: false,
             meter,
         }
+    }
+
+    fn inherit(&mut self, previous: &Self) {
+        self.table = previous.table;
+        self.own.correct(self.table);
+        self.instantiated = previous.instantiated;
     }
 
     /// Whether the host may hold `bytes` in buffers for this guest.

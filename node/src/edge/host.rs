@@ -9,6 +9,7 @@ mod log;
 mod request;
 mod response;
 mod shared;
+mod toll;
 
 use wasmtime::{Engine, Linker};
 

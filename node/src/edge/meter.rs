@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use pin_project_lite::pin_project;
@@ -36,6 +36,12 @@ pub(super) struct Meter {
     memory_peak: AtomicUsize,
     /// Fuel used, once start section or entry are over.
     fuel: AtomicU64,
+    host_calls: AtomicU64,
+    /// Nanoseconds in host calls that waited and are over.
+    host_time: AtomicU64,
+    /// When the one under way began, in nanoseconds from `began`; 0: there is none.
+    host_since: AtomicU64,
+    began: Instant,
     /// What the linear memory is charged for.
     pub(super) memory: Charge,
 }
@@ -50,6 +56,10 @@ impl Meter {
             memory_size: AtomicUsize::new(0),
             memory_peak: AtomicUsize::new(0),
             fuel: AtomicU64::new(0),
+            host_calls: AtomicU64::new(0),
+            host_time: AtomicU64::new(0),
+            host_since: AtomicU64::new(0),
+            began: Instant::now(),
             memory,
         }
     }
@@ -81,6 +91,50 @@ impl Meter {
         self.fuel.load(Ordering::Relaxed)
     }
 
+    /// Counts a call into the host.
+    pub(super) fn count_host_call(&self) {
+        self.host_calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls into the host.
+    pub(super) fn host_calls(&self) -> u64 {
+        self.host_calls.load(Ordering::Relaxed)
+    }
+
+    /// A host call begins to wait.
+    pub(super) fn host_waits(&self) {
+        let now = nanos(self.began.elapsed()).max(1);
+        self.host_since.store(now, Ordering::Relaxed);
+    }
+
+    /// It has waited.
+    pub(super) fn host_waited(&self) {
+        self.host_time
+            .fetch_add(self.host_wait(), Ordering::Relaxed);
+        self.host_since.store(0, Ordering::Relaxed);
+    }
+
+    /// Nanoseconds of the wait under way.
+    fn host_wait(&self) -> u64 {
+        match self.host_since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => nanos(self.began.elapsed()).saturating_sub(since),
+        }
+    }
+
+    /// Time in host calls that wait, the one under way included.
+    pub(super) fn host_time(&self) -> Duration {
+        Duration::from_nanos(self.host_time.load(Ordering::Relaxed) + self.host_wait())
+    }
+
+    /// Takes over the memory of a sandbox that served another invocation before.
+    pub(super) fn inherit(&self, previous: &Self) {
+        let base = previous.memory_base.load(Ordering::Relaxed);
+        self.locate_memory(base);
+        self.record_memory(previous.memory_size.load(Ordering::Relaxed));
+        self.memory.correct(previous.memory.held());
+    }
+
     /// The largest linear memory there was, in bytes.
     pub(super) fn memory_peak(&self) -> usize {
         self.memory_peak.load(Ordering::Relaxed)
@@ -92,7 +146,7 @@ impl Meter {
     }
 
     /// Corrects the charge for the memory to what is held of it, if the guest ran since.
-    fn measure(&self, pagemap: &Pagemap) {
+    pub(super) fn measure(&self, pagemap: &Pagemap) {
         let spent = self.spent.load(Ordering::Relaxed);
         let measured = self.measured.load(Ordering::Relaxed);
         let base = self.memory_base.load(Ordering::Relaxed);
@@ -154,9 +208,11 @@ impl<F: Future> Future for Metered<F> {
 
 /// Processor time of this thread, in nanoseconds.
 fn thread_nanos() -> u64 {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(0, |time| {
-        u64::try_from(Duration::from(time).as_nanos()).unwrap_or(u64::MAX)
-    })
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(0, |time| nanos(time.into()))
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

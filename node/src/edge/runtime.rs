@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use wasmtime::{Engine, Linker, Module, UnknownImportError};
 
 use super::admission::Admission;
@@ -12,12 +11,13 @@ use super::artifacts::Artifacts;
 use super::budget::Budget;
 use super::engine::{self, Capacity};
 use super::error::{LoadError, RuntimeError};
-use super::function::{Exports, Function, FunctionSettings, Origin, Services, check_minimums};
+use super::function::{Function, FunctionSettings, Governors, Services, Share, Source};
 use super::guest::Guest;
 use super::host;
 use super::limits::Settings;
 use super::module::{self, Sha};
 use super::pool::Pool;
+use super::program::{Exports, Program, check_minimums};
 use super::residency::Pagemap;
 
 /// The edge runtime. It outlives reloads unless its settings change.
@@ -39,8 +39,8 @@ pub struct Runtime {
 #[derive(Debug, Default)]
 pub struct Compiled {
     modules: HashMap<Sha, Module>,
-    /// Of functions that serve now: how many invocations there may be, and the places.
-    places: HashMap<String, (usize, Arc<Semaphore>)>,
+    /// Of functions that serve now: what of theirs goes on.
+    governors: HashMap<String, Governors>,
 }
 
 impl Runtime {
@@ -101,12 +101,19 @@ impl Runtime {
             .linker
             .instantiate_pre(&module)
             .map_err(|error| refused_import(&error))?;
-        let origin = Origin {
+        let serving = compiled.governors.get(&settings.name);
+        let places = settings.limits.max_in_flight;
+        let share = Share {
+            governors: Governors::new(serving, places, settings.breaker),
+            lane: self.pool.lane(),
+        };
+        let source = Source {
             sha256: source.sha256,
             size: source.bytes.len(),
-            places: compiled.places(&settings.name, settings.limits.max_in_flight),
         };
-        Ok(Function::new(settings, pre, &exports, services, origin))
+        let (on_failure, instance) = (settings.on_failure.clone(), settings.instance);
+        let program = Program::new(settings, pre, exports, services);
+        Ok(Function::new(program, on_failure, instance, share, source))
     }
 
     fn compile(
@@ -165,24 +172,18 @@ fn refused_import(error: &wasmtime::Error) -> LoadError {
 }
 
 impl Compiled {
-    /// The modules of these functions, and the places of those that go on.
+    /// The modules of these functions, and what counts their invocations.
     pub fn of<'f>(functions: impl IntoIterator<Item = &'f Arc<Function>>) -> Self {
         let mut compiled = Self::default();
         for function in functions {
-            let module = function.pre.module().clone();
+            let module = function.program.pre.module().clone();
             compiled.modules.insert(*function.digest(), module);
-            let places = (function.limits.max_in_flight, Arc::clone(&function.places));
-            compiled.places.insert(function.name().to_owned(), places);
+            let governors = function.governors.clone();
+            compiled
+                .governors
+                .insert(function.name().to_owned(), governors);
         }
         compiled
-    }
-
-    /// Invocations of the old configuration count against the new one's limit too.
-    fn places(&self, name: &str, wanted: usize) -> Arc<Semaphore> {
-        match self.places.get(name) {
-            Some((places, semaphore)) if *places == wanted => Arc::clone(semaphore),
-            _ => Arc::new(Semaphore::new(wanted)),
-        }
     }
 }
 

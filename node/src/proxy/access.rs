@@ -74,18 +74,19 @@ impl<'a> AccessLine<'a> {
 }
 
 /// Outcome and code of one invocation.
-fn outcome(record: &Record) -> (&'static str, Option<&'static str>) {
+pub(super) fn outcome(record: &Record) -> (&'static str, Option<&'static str>) {
     match record.outcome {
         RecordOutcome::Respond => ("respond", None),
         RecordOutcome::Forward => ("forward", None),
         RecordOutcome::Fail(fault) => ("fail", Some(fault.code())),
         RecordOutcome::Bypass(fault) => ("bypass", Some(fault.code())),
         RecordOutcome::Overloaded => ("fail", Some("overloaded")),
+        RecordOutcome::Cancelled => ("cancelled", None),
     }
 }
 
 /// Whole microseconds: times are shown as milliseconds with three decimals.
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -29,6 +29,8 @@ pub struct Action {
     pub body_size: u64,
     /// Whether `%2F` in the path is an opaque character or a reason to refuse.
     pub encoded_slashes: EncodedSlashes,
+    /// Whether answers say what the functions used.
+    pub server_timing: bool,
 }
 
 /// What becomes of a matched request.

@@ -15,25 +15,28 @@ use super::context::Context;
 use super::error::ErrorCode;
 use super::request::{content_length, expects_continue};
 use crate::edge::{Chain, Hold};
-use crate::listener::{Connection, Limits};
+use crate::listener::Connection;
 
 /// Room for an ordinary header.
 const HEADER_ROOM: usize = 1024;
 
-/// What happens to a buffered body after the functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AfterBuffering {
-    /// It is forwarded.
-    Forward,
-    /// The functions answer.
-    Answer,
-}
-
 /// A body read in full, or why it was not.
 #[derive(Debug)]
 pub(super) enum Buffered {
+    /// There is none, or no function asked for it.
+    Nothing,
     Body(Bytes),
     Refused(ErrorCode),
+}
+
+impl Buffered {
+    /// What functions get.
+    pub(super) fn bytes(&self) -> Bytes {
+        match self {
+            Self::Body(body) => body.clone(),
+            Self::Nothing | Self::Refused(_) => Bytes::new(),
+        }
+    }
 }
 
 /// Refuses a body that announces more than `limit`.
@@ -61,10 +64,9 @@ pub(super) async fn wanted(
     session: &mut Session,
     context: &mut Context,
     chain: &Chain,
-    after: AfterBuffering,
 ) -> Result<Buffered> {
     let Some(limit) = chain.body_limit().filter(|_| !session.is_body_empty()) else {
-        return Ok(Buffered::Body(Bytes::new()));
+        return Ok(Buffered::Nothing);
     };
     let Some(connection) = context.connection.clone() else {
         return Ok(Buffered::Refused(ErrorCode::Internal));
@@ -73,12 +75,20 @@ pub(super) async fn wanted(
     let of_route = context.action.as_ref().map(|action| action.body_size);
     let limit = (limit as u64).min(of_route.unwrap_or(u64::MAX));
     let buffered = buffer(session, &connection, limit, hold).await?;
-    if let (Buffered::Body(body), AfterBuffering::Forward) = (&buffered, after)
-        && let Err(code) = rewind(session, &connection, body, &context.snapshot.limits).await
+    if let Buffered::Body(body) = &buffered
+        && reframe(session.req_header_mut(), body.len()).is_err()
     {
-        return Ok(Buffered::Refused(code));
+        return Ok(Buffered::Refused(ErrorCode::Internal));
     }
     Ok(buffered)
+}
+
+/// The header of a request whose body was read: framed by its length, nothing expected.
+fn reframe(header: &mut RequestHeader, length: usize) -> Result<()> {
+    header.remove_header(&TRANSFER_ENCODING);
+    // Answered already; an upstream that answered it again would confuse the client.
+    header.remove_header(&EXPECT);
+    header.insert_header(CONTENT_LENGTH, length)
 }
 
 /// Reads the whole body, at most `limit` bytes of it, and no more than the node's memory
@@ -137,18 +147,18 @@ fn unreadable(
 /// buffer, which ends at 64 KiB. So the connection plays the whole request back, header
 /// included, framed by its length, and the library forwards it like any other. What the
 /// client has sent past it is played back too.
-async fn rewind(
+pub(super) async fn rewind(
     session: &mut Session,
-    connection: &Connection,
+    context: &Context,
     body: &Bytes,
-    limits: &Limits,
 ) -> Result<(), ErrorCode> {
+    let connection = context.connection.as_ref().ok_or(ErrorCode::Internal)?;
     let keepalive = session.get_keepalive();
-    let head = head(session.req_header_mut(), body.len())?;
+    let head = head(session.req_header());
     if !read_again(session, connection, head, body).await {
         return Err(ErrorCode::Internal);
     }
-    settle(session, limits);
+    settle(session, &context.snapshot.limits);
     if keepalive.is_none() {
         session.set_keepalive(None);
     }
@@ -187,14 +197,8 @@ async fn read_again(
     true
 }
 
-/// The request's header as HTTP/1 sends it, with a body of `length` bytes to follow.
-fn head(header: &mut RequestHeader, length: usize) -> Result<Bytes, ErrorCode> {
-    header.remove_header(&TRANSFER_ENCODING);
-    // Answered already; an upstream that answered it again would confuse the client.
-    header.remove_header(&EXPECT);
-    header
-        .insert_header(CONTENT_LENGTH, length)
-        .map_err(|_| ErrorCode::Internal)?;
+/// The request's header as HTTP/1 sends it.
+fn head(header: &RequestHeader) -> Bytes {
     let mut bytes = BytesMut::with_capacity(HEADER_ROOM);
     bytes.extend_from_slice(header.method.as_str().as_bytes());
     bytes.extend_from_slice(b" ");
@@ -205,5 +209,5 @@ fn head(header: &mut RequestHeader, length: usize) -> Result<Bytes, ErrorCode> {
     });
     header.header_to_h1_wire(&mut bytes);
     bytes.extend_from_slice(b"\r\n");
-    Ok(bytes.freeze())
+    bytes.freeze()
 }

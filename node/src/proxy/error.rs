@@ -140,6 +140,10 @@ const fn function(fault: Fault) -> Row {
             StatusCode::INTERNAL_SERVER_ERROR,
             "A function used up its memory",
         ),
+        Fault::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "A function failed too often and is given a pause",
+        ),
     };
     Row {
         status,

@@ -33,7 +33,7 @@ pub(super) async fn fail(
     if respond::status(session).is_some() {
         return None;
     }
-    let sent = respond::problem(session, code, context.id.as_str(), None).await;
+    let sent = respond::problem(session, context, code, None).await;
     sent.ok().map(|()| code.row().status.as_u16())
 }
 

@@ -10,8 +10,10 @@ use pingora::proxy::Session;
 use tokio::time::{Duration, timeout};
 
 use super::action::StaticAnswer;
+use super::context::Context;
 use super::error::{self, ErrorCode, PROBLEM_JSON, Row};
 use super::request::{content_length, expects_continue};
+use super::timing;
 use crate::edge::{Answer, Edits, HeaderEdit};
 use crate::listener::Refusal;
 
@@ -36,13 +38,18 @@ pub(super) async fn fixed(session: &mut Session, answer: &StaticAnswer) -> Resul
 }
 
 /// Sends a function's answer.
-pub(super) async fn function(session: &mut Session, answer: Answer) -> Result<()> {
+pub(super) async fn function(
+    session: &mut Session,
+    context: &Context,
+    answer: Answer,
+) -> Result<()> {
     let mut header = ResponseHeader::build(
         answer.status,
         Some(answer.edits.headers.len() + NODE_HEADERS),
     )?;
     header.insert_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))?;
     apply(&answer.edits, &mut header)?;
+    timing::add(&mut header, context)?;
     send(session, header, answer.body).await
 }
 
@@ -65,8 +72,8 @@ pub(super) fn apply(edits: &Edits, header: &mut ResponseHeader) -> Result<()> {
 /// Sends a problem document. One that refuses a body waits for the client to read it.
 pub(super) async fn problem(
     session: &mut Session,
+    context: &Context,
     code: ErrorCode,
-    request_id: &str,
     allow: Option<HeaderValue>,
 ) -> Result<()> {
     let row = code.row();
@@ -77,7 +84,8 @@ pub(super) async fn problem(
     if let Some(allow) = allow {
         header.insert_header(ALLOW, allow)?;
     }
-    let body = Bytes::from(error::problem(row, request_id));
+    timing::add(&mut header, context)?;
+    let body = Bytes::from(error::problem(row, context.id.as_str()));
     if !session.is_body_done() && refuses_the_body(code) {
         session.set_keepalive(None);
         write(session, header, body).await?;

@@ -13,6 +13,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::{Context, ReplacedBody};
 use super::respond::{apply, has_body};
+use super::timing;
 
 /// Raised to make the library stop forwarding an answer that the node writes itself.
 pub(super) const ANSWERED_BY_THE_NODE: ErrorType = ErrorType::Custom("answered by the node");
@@ -91,6 +92,7 @@ pub(super) fn edit(
         header.set_status(status)?;
     }
     apply(&context.edits, header)?;
+    timing::add(header, context)?;
     let Some(body) = body else {
         return match *method == Method::HEAD {
             true => Ok(()),

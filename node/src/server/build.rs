@@ -56,12 +56,13 @@ pub(super) fn build(
         return Err(problems);
     };
     let parts = Parts {
+        config,
         runtime: runtime.as_ref(),
         functions: &loaded,
         upstreams: &upstreams,
     };
     let snapshot = Arc::new(Snapshot {
-        routes: routes::table(config, &parts),
+        routes: routes::table(&parts),
         limits: config.server.limits.clone(),
     });
     let resources = Resources {

@@ -14,10 +14,15 @@ pub(super) type Functions = BTreeMap<String, Arc<Function>>;
 /// What the runtime must have room for.
 pub(super) fn capacity(config: &Config) -> Capacity {
     let limits = config.functions.values().map(|function| &function.limits);
+    let idle = config
+        .functions
+        .values()
+        .map(|function| function.instance.most_idle(&function.limits));
     let memory = limits.clone().map(|limits| limits.memory).max();
     let table_elements = limits.map(|limits| limits.table_elements).max();
     Capacity {
-        instances: config.edge.max_in_flight,
+        // During a reload there are idle ones of the old functions and of the new.
+        instances: config.edge.max_in_flight + 2 * idle.sum::<usize>(),
         memory: memory.unwrap_or(PAGE_SIZE).next_multiple_of(PAGE_SIZE),
         table_elements: table_elements.unwrap_or(0),
     }
@@ -53,6 +58,8 @@ fn settings(name: &str, function: &FunctionConfig) -> FunctionSettings {
         entry: function.entry,
         body: function.body,
         on_failure: function.on_failure,
+        breaker: function.breaker,
+        instance: function.instance,
         egress: function.egress,
         namespace: function.cache_namespace,
         config: function.config,

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::functions::Functions;
 use crate::config::{Answer, Config, Problem, Route};
-use crate::edge::{Chain, Forwards, Runtime};
+use crate::edge::{Chain, Forwards, Link, Runtime};
 use crate::proxy::{Action, EncodedSlashes, StaticAnswer, Target};
 use crate::route::Table;
 use crate::upstream::Upstream;
@@ -19,6 +19,7 @@ pub(super) type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
 /// What routes refer to.
 pub(super) struct Parts<'a> {
+    pub(super) config: &'a Config,
     pub(super) runtime: Option<&'a Arc<Runtime>>,
     pub(super) functions: &'a Functions,
     pub(super) upstreams: &'a Upstreams,
@@ -43,12 +44,14 @@ pub(super) fn upstreams(config: &Config, problems: &mut Vec<Problem>) -> Upstrea
 }
 
 /// The route table. Routes whose parts are broken are left out: that was reported.
-pub(super) fn table(config: &Config, parts: &Parts<'_>) -> Table<Arc<Action>> {
+pub(super) fn table(parts: &Parts<'_>) -> Table<Arc<Action>> {
+    let config = parts.config;
     let routes = config.routes.iter().filter_map(|route| {
         let action = Action {
             name: route.name.as_str().into(),
             target: target(route, parts)?,
             body_size: route.body_size.unwrap_or(config.server.limits.body_size),
+            server_timing: route.server_timing,
             encoded_slashes: match route.keep_encoded_slashes {
                 true => EncodedSlashes::Keep,
                 false => EncodedSlashes::Reject,
@@ -70,15 +73,26 @@ fn target(route: &Route, parts: &Parts<'_>) -> Option<Target> {
     if route.functions.is_empty() {
         return upstream.map(Target::Upstream);
     }
-    let functions: Option<Vec<_>> = route
+    let links: Option<Vec<_>> = route
         .functions
         .iter()
-        .map(|name| parts.functions.get(name).cloned())
+        .map(|name| link(name, parts))
         .collect();
-    let chain = |forwards| Some(Chain::new(Arc::clone(parts.runtime?), functions?, forwards));
+    let chain = |forwards| Some(Chain::new(Arc::clone(parts.runtime?), links?, forwards));
     Some(match upstream {
         Some(upstream) => Target::FunctionsThenUpstream(chain(Forwards::ToUpstream)?, upstream),
         None => Target::Functions(chain(Forwards::Nowhere)?),
+    })
+}
+
+fn link(name: &str, parts: &Parts<'_>) -> Option<Link> {
+    let fallback = match &parts.config.functions.get(name)?.fallback {
+        Some(fallback) => Some(Arc::clone(parts.functions.get(fallback)?)),
+        None => None,
+    };
+    Some(Link {
+        function: Arc::clone(parts.functions.get(name)?),
+        fallback,
     })
 }
 

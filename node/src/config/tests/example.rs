@@ -56,14 +56,22 @@ fn the_example_is_good_and_says_what_it_seems_to() {
 fn every_key_it_shows_is_known_and_well_formed() {
     let problems = parse_text(&with_every_key()).problems;
     let paths: Vec<_> = problems.iter().map(|p| p.path.as_str()).collect();
-    // These two are what a url stands instead of.
-    assert_eq!(paths, ["cache.capacity", "cache.namespace_capacity"]);
+    // What stands for another way: a store's url, and an instance that is reused.
+    assert_eq!(
+        paths,
+        [
+            "cache.capacity",
+            "cache.namespace_capacity",
+            "functions.hello.reuse_limit"
+        ]
+    );
 }
 
 #[test]
 fn the_defaults_it_shows_are_the_defaults() {
     let text = with_every_key().replace("\nurl = ", "\n#url = ");
     let text = text.replace("\ncache_dir = ", "\n#cache_dir = ");
+    let text = text.replace("\nreuse_limit = ", "\n#reuse_limit = ");
     let parsed = parse_text(&text);
     assert_eq!(shown(&parsed), [""; 0]);
     let (given, default) = (parsed.config, example());
@@ -77,6 +85,8 @@ fn the_defaults_it_shows_are_the_defaults() {
     assert_eq!(given.limits, edge::Limits::default());
     assert_eq!(given.body, default.body);
     assert_eq!(given.on_failure, default.on_failure);
+    assert_eq!(given.breaker, Some(edge::BreakerSettings::default()));
+    assert_eq!(given.instance, default.instance);
     assert_eq!(given.egress, default.egress);
     assert_eq!(given.cache_namespace, default.cache_namespace);
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Span, answer, frame};
+use super::toll;
 use crate::cache::CacheError;
 use crate::edge::guest::{Guest, HostError};
 
@@ -16,8 +17,9 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         import::CACHE_GET,
         |mut caller: Caller<'_, Guest>, (pointer, length): (i32, i32)| {
             Box::new(async move {
+                toll::pay(&mut caller)?;
                 let result = read(&mut caller, Span::new(pointer, length)).await;
-                answer(caller.data_mut(), result)
+                Ok(answer(caller.data_mut(), result))
             })
         },
     )?;
@@ -26,9 +28,10 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         import::CACHE_SET,
         |mut caller: Caller<'_, Guest>, (key, key_length, value, value_length, ttl): Set| {
             Box::new(async move {
+                toll::pay(&mut caller)?;
                 let (key, value) = (Span::new(key, key_length), Span::new(value, value_length));
                 let result = write(&mut caller, key, value, ttl.cast_unsigned()).await;
-                answer(caller.data_mut(), result)
+                Ok(answer(caller.data_mut(), result))
             })
         },
     )?;
@@ -39,12 +42,12 @@ type Set = (i32, i32, i32, i32, i32);
 
 async fn read(caller: &mut Caller<'_, Guest>, key: Span) -> Result<i32, HostError> {
     let key = prepare(caller, key)?;
-    let function = Arc::clone(&caller.data().function);
-    let value = function
-        .services
-        .cache
-        .get(&function.namespace, &key)
-        .await?;
+    let program = Arc::clone(&caller.data().program);
+    let found = async {
+        let cache = &program.services.cache;
+        Ok(cache.get(&program.namespace, &key).await?)
+    };
+    let value = toll::outside(caller, found).await?;
     let value = value.ok_or(HostError::new(Code::NotFound, "the cache has no such key"))?;
     caller.data_mut().share_yielded(value)
 }
@@ -58,16 +61,19 @@ async fn write(
     let key = prepare(caller, key)?;
     let value = value.copy(frame(caller).memory, MAX_VALUE)?;
     let _held = caller.data_mut().lend(value.len())?;
-    let function = Arc::clone(&caller.data().function);
-    let cache = &function.services.cache;
-    cache.set(&function.namespace, &key, value, ttl).await?;
+    let program = Arc::clone(&caller.data().program);
+    let set = async {
+        let cache = &program.services.cache;
+        Ok(cache.set(&program.namespace, &key, value, ttl).await?)
+    };
+    toll::outside(caller, set).await?;
     Ok(0)
 }
 
 /// Counts the call and copies its key.
 fn prepare(caller: &mut Caller<'_, Guest>, key: Span) -> Result<Bytes, HostError> {
     let frame = frame(caller);
-    let limit = frame.guest.function.limits.cache_calls;
+    let limit = frame.guest.program.limits.cache_calls;
     if frame.guest.usage.cache_calls >= limit {
         return Err(HostError::new(Code::LimitReached, "cache_calls is reached"));
     }

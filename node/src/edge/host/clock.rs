@@ -7,14 +7,16 @@ use bytes::Bytes;
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, with_frame};
+use super::toll;
 use crate::edge::guest::{Guest, HostError};
 
 /// Bytes of randomness one call may ask for.
 const MAX_RANDOM: usize = 64 * 1024;
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(MODULE, import::TIME_NOW, |_: Caller<'_, Guest>| -> i64 {
-        unix_millis(SystemTime::now())
+    linker.func_wrap(MODULE, import::TIME_NOW, |mut caller: Caller<'_, Guest>| {
+        toll::pay(&mut caller)?;
+        Ok(unix_millis(caller.data().now))
     })?;
     linker.func_wrap(
         MODULE,
@@ -37,7 +39,8 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Milliseconds: finer clocks help guests that listen for what other guests do.
+/// Milliseconds, and standing still while the guest runs: clocks that tell a guest how long
+/// it has taken help it to listen for what other guests do.
 fn unix_millis(now: SystemTime) -> i64 {
     now.duration_since(UNIX_EPOCH).map_or(0, |since| {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -60,7 +63,7 @@ fn random(frame: &mut Frame<'_>, span: Span) -> Result<i32, HostError> {
 fn config(frame: &mut Frame<'_>, span: Span) -> Result<i32, HostError> {
     let value = frame
         .guest
-        .function
+        .program
         .config
         .get(span.text(frame.memory)?)
         .ok_or(HostError::new(

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, answer, frame};
+use super::toll;
 use crate::edge::guest::{Guest, HostError};
 use crate::egress::{Call, EgressError, UrlError};
 
@@ -26,8 +27,9 @@ fn without_body(linker: &mut Linker<Guest>, import: &str, method: Method) -> was
         move |mut caller: Caller<'_, Guest>, (url, url_length): (i32, i32)| {
             let method = method.clone();
             Box::new(async move {
+                toll::pay(&mut caller)?;
                 let call = prepare(&mut caller, method, Span::new(url, url_length), None);
-                finish(&mut caller, call).await
+                Ok(finish(&mut caller, call).await)
             })
         },
     )?;
@@ -44,9 +46,10 @@ fn with_body(linker: &mut Linker<Guest>, import: &str, method: Method) -> wasmti
               (url, url_len, body, body_len, kind, kind_len): UrlBodyType| {
             let method = method.clone();
             Box::new(async move {
+                toll::pay(&mut caller)?;
                 let body = (Span::new(body, body_len), Span::new(kind, kind_len));
                 let call = prepare(&mut caller, method, Span::new(url, url_len), Some(body));
-                finish(&mut caller, call).await
+                Ok(finish(&mut caller, call).await)
             })
         },
     )?;
@@ -70,7 +73,7 @@ fn prepare(
     }
     let url = std::str::from_utf8(url)
         .map_err(|_| HostError::new(Code::BadArgument, "the url is not UTF-8"))?;
-    if guest.usage.subrequests >= guest.function.limits.subrequests {
+    if guest.usage.subrequests >= guest.program.limits.subrequests {
         return Err(HostError::new(Code::LimitReached, "subrequests is reached"));
     }
     let mut headers = HeaderMap::new();
@@ -82,7 +85,7 @@ fn prepare(
     }
     guest.usage.subrequests += 1;
     Ok(Call {
-        caller: std::sync::Arc::clone(&guest.function.name),
+        caller: std::sync::Arc::clone(&guest.program.name),
         method,
         url: url.to_owned(),
         headers,
@@ -108,18 +111,19 @@ async fn finish(caller: &mut Caller<'_, Guest>, call: Result<Call, HostError>) -
 }
 
 async fn send(caller: &mut Caller<'_, Guest>, call: Call) -> Result<i32, HostError> {
-    let function = std::sync::Arc::clone(&caller.data().function);
+    let program = std::sync::Arc::clone(&caller.data().program);
     let _held = caller.data_mut().lend(call.body.len())?;
     // On the host's own threads: a TLS handshake is not the guest's running time. The
     // set aborts the call if the invocation is dropped.
     let mut calls = JoinSet::new();
-    calls.spawn(async move { function.services.egress.call(&function.egress, call).await });
-    let reply = match calls.join_next().await {
-        Some(Ok(reply)) => reply?,
-        Some(Err(_)) | None => {
-            return Err(HostError::new(Code::Unavailable, "the call was cut short"));
+    calls.spawn(async move { program.services.egress.call(&program.egress, call).await });
+    let called = async {
+        match calls.join_next().await {
+            Some(Ok(reply)) => Ok(reply?),
+            Some(Err(_)) | None => Err(HostError::new(Code::Unavailable, "the call was cut short")),
         }
     };
+    let reply = toll::outside(caller, called).await?;
     caller.data_mut().share_yielded(reply.body)
 }
 

@@ -4,6 +4,7 @@ use aegis_abi::{Code, FAILURE};
 use bytes::Bytes;
 use wasmtime::{Caller, Extern};
 
+use super::toll;
 use crate::edge::guest::{Guest, HostError};
 
 /// A pointer and a length as the guest passed them, read as unsigned.
@@ -74,9 +75,9 @@ pub(super) struct Frame<'a> {
 /// Splits a caller; the memory is looked up once per invocation.
 pub(super) fn frame<'a>(caller: &'a mut Caller<'_, Guest>) -> Frame<'a> {
     if caller.data().memory.is_none() {
-        let function = std::sync::Arc::clone(&caller.data().function);
+        let program = std::sync::Arc::clone(&caller.data().program);
         let found = caller
-            .get_module_export(&function.memory)
+            .get_module_export(&program.exports.memory)
             .and_then(Extern::into_memory);
         caller.data_mut().memory = found;
     }
@@ -105,10 +106,22 @@ pub(super) fn answer(guest: &mut Guest, result: Result<i32, HostError>) -> i32 {
 pub(super) fn with_frame(
     caller: &mut Caller<'_, Guest>,
     call: impl FnOnce(&mut Frame<'_>) -> Result<i32, HostError>,
-) -> i32 {
+) -> wasmtime::Result<i32> {
+    toll::pay(caller)?;
     let mut frame = frame(caller);
     let result = call(&mut frame);
-    answer(frame.guest, result)
+    Ok(answer(frame.guest, result))
+}
+
+/// Runs a host call that needs nothing of the guest's memory.
+pub(super) fn with_guest(
+    caller: &mut Caller<'_, Guest>,
+    call: impl FnOnce(&mut Guest) -> Result<i32, HostError>,
+) -> wasmtime::Result<i32> {
+    toll::pay(caller)?;
+    let guest = caller.data_mut();
+    let result = call(guest);
+    Ok(answer(guest, result))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use aegis_abi::{MAX_LOG_RECORD, MODULE, import};
 use tracing::info;
 use wasmtime::{Caller, Linker};
 
-use super::frame::{Frame, Span, frame};
+use super::frame::{Frame, Span, with_frame};
 use crate::edge::guest::{Guest, HostError};
 
 /// The target of guests' records, for filters in `RUST_LOG`.
@@ -18,10 +18,10 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         MODULE,
         import::LOG,
         |mut caller: Caller<'_, Guest>, pointer: i32, length: i32| {
-            let mut frame = frame(&mut caller);
-            if let Err(error) = record(&mut frame, Span::new(pointer, length)) {
-                frame.guest.last_error = Some(error);
-            }
+            with_frame(&mut caller, |frame| {
+                record(frame, Span::new(pointer, length)).map(|()| 0)
+            })
+            .map(drop)
         },
     )?;
     Ok(())
@@ -32,14 +32,14 @@ fn record(frame: &mut Frame<'_>, span: Span) -> Result<(), HostError> {
     let bytes = bytes.get(..MAX_LOG_RECORD).unwrap_or(bytes);
     let guest = &mut *frame.guest;
     let cost = bytes.len().max(LEAST_COST);
-    if guest.usage.logged.saturating_add(cost) > guest.function.limits.log_size {
+    if guest.usage.logged.saturating_add(cost) > guest.program.limits.log_size {
         guest.usage.log_dropped += 1;
         return Ok(());
     }
     guest.usage.logged += cost;
     info!(
         target: TARGET,
-        function = &*guest.function.name,
+        function = &*guest.program.name,
         request_id = guest.request.id,
         "{}",
         one_line(bytes)

@@ -4,7 +4,7 @@ use aegis_abi::{Code, MODULE, import};
 use bytes::Bytes;
 use wasmtime::{Caller, Linker};
 
-use super::frame::{Frame, Span, answer, with_frame};
+use super::frame::{Frame, Span, with_frame, with_guest};
 use super::response::status;
 use crate::edge::function::BodyAccess;
 use crate::edge::guest::{Guest, HostError};
@@ -27,9 +27,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         MODULE,
         import::REQUEST_TERMINATE,
         |mut caller: Caller<'_, Guest>, value: i32| {
-            let guest = caller.data_mut();
-            let result = terminate(guest, value);
-            answer(guest, result)
+            with_guest(&mut caller, |guest| terminate(guest, value))
         },
     )?;
     Ok(())
@@ -42,9 +40,10 @@ fn getter(
     data: fn(&Guest) -> Result<Bytes, HostError>,
 ) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, name, move |mut caller: Caller<'_, Guest>| {
-        let guest = caller.data_mut();
-        let result = data(guest).and_then(|data| guest.share(data));
-        answer(guest, result)
+        with_guest(&mut caller, |guest| {
+            let data = data(guest)?;
+            guest.share(data)
+        })
     })?;
     Ok(())
 }
@@ -61,7 +60,7 @@ fn uri(guest: &Guest) -> Result<Bytes, HostError> {
 }
 
 fn body(guest: &Guest) -> Result<Bytes, HostError> {
-    match guest.function.body {
+    match guest.program.body {
         BodyAccess::Request => Ok(guest.request.body.clone()),
         BodyAccess::None => Err(HostError::new(
             Code::NotAllowed,

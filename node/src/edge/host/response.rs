@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use wasmtime::{Caller, Linker};
 
-use super::frame::{Frame, Span, TOO_LARGE, answer, with_frame};
+use super::frame::{Frame, Span, TOO_LARGE, with_frame, with_guest};
 use crate::edge::edits::HeaderEdit;
 use crate::edge::guest::{Guest, HostError};
 
@@ -14,9 +14,10 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         MODULE,
         import::RESPONSE_SET_STATUS,
         |mut caller: Caller<'_, Guest>, value: i32| {
-            let guest = caller.data_mut();
-            let result = status(value).map(|status| guest.edits.status = Some(status));
-            answer(guest, result.map(|()| 0))
+            with_guest(&mut caller, |guest| {
+                guest.edits.status = Some(status(value)?);
+                Ok(0)
+            })
         },
     )?;
     header_setter(linker, import::RESPONSE_SET_HEADER, HeaderEdit::Set)?;
@@ -93,7 +94,7 @@ fn header_name(bytes: &[u8]) -> Result<HeaderName, HostError> {
 }
 
 fn header_value(bytes: &[u8], guest: &Guest) -> Result<HeaderValue, HostError> {
-    if bytes.len() > guest.function.limits.response_header_size {
+    if bytes.len() > guest.program.limits.response_header_size {
         return Err(TOO_MANY);
     }
     HeaderValue::from_bytes(bytes).map_err(|_| {
@@ -110,7 +111,7 @@ const TOO_MANY: HostError = HostError::new(
 );
 
 fn record(guest: &mut Guest, edit: HeaderEdit) -> Result<i32, HostError> {
-    let limits = &guest.function.limits;
+    let limits = &guest.program.limits;
     let kept = guest.edits.kept_beside(&edit);
     if kept.count >= limits.response_headers
         || kept.size.saturating_add(edit.size()) > limits.response_header_size
@@ -123,7 +124,7 @@ fn record(guest: &mut Guest, edit: HeaderEdit) -> Result<i32, HostError> {
 
 fn set_body(frame: &mut Frame<'_>, span: Span) -> Result<i32, HostError> {
     let bytes = span.of(frame.memory)?;
-    if bytes.len() > frame.guest.function.limits.shared_buffer {
+    if bytes.len() > frame.guest.program.limits.shared_buffer {
         return Err(TOO_LARGE);
     }
     frame

@@ -70,6 +70,10 @@ fn function(out: &mut Vec<u8>, record: &Record) {
     field(out, b",\"memory\":", |out| {
         integer(out, record.spent.memory as u64)
     });
+    field(out, b",\"host_calls\":", |out| {
+        integer(out, record.spent.host_calls)
+    });
+    field(out, b",\"host_ms\":", |out| millis(out, record.spent.host));
     out.push(b'}');
 }
 

@@ -1,0 +1,152 @@
+//! What a guest runs as: compiled code, linked once, with what it may use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wasmtime::{ExternType, FuncType, InstancePre, Module, ModuleExport};
+
+use super::error::LoadError;
+use super::function::{BodyAccess, FunctionSettings, Services};
+use super::guest::Guest;
+use super::limits::{Limits, PAGE_SIZE};
+use crate::cache::Namespace;
+use crate::egress::AllowList;
+
+/// A pre-linked module and its grants. Nothing about it is looked up again per request.
+pub(super) struct Program {
+    /// The function's.
+    pub(super) name: Arc<str>,
+    pub(super) pre: InstancePre<Guest>,
+    pub(super) exports: Exports,
+    pub(super) body: BodyAccess,
+    pub(super) egress: AllowList,
+    pub(super) namespace: Namespace,
+    pub(super) config: BTreeMap<String, String>,
+    pub(super) limits: Limits,
+    pub(super) services: Services,
+}
+
+/// What a module's exports must be.
+#[derive(Clone, Copy)]
+pub(super) struct Exports {
+    pub(super) entry: EntryExport,
+    pub(super) memory: ModuleExport,
+    pub(super) initialize: Option<EntryExport>,
+}
+
+/// A function that the host calls, and what it returns.
+#[derive(Clone, Copy)]
+pub(super) struct EntryExport {
+    pub(super) index: ModuleExport,
+    pub(super) returns: Returns,
+}
+
+/// What an entry returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Returns {
+    /// Negative for a failure.
+    I32,
+    /// Taken as 0.
+    Nothing,
+}
+
+impl Program {
+    pub(super) fn new(
+        settings: FunctionSettings,
+        pre: InstancePre<Guest>,
+        exports: Exports,
+        services: Services,
+    ) -> Self {
+        Self {
+            name: settings.name.into(),
+            pre,
+            exports,
+            body: settings.body,
+            egress: settings.egress,
+            namespace: settings.namespace,
+            config: settings.config,
+            limits: settings.limits,
+            services,
+        }
+    }
+}
+
+impl Exports {
+    /// Checks the entry, `memory` and `_initialize` of `module`.
+    pub(super) fn of(module: &Module, entry: &str) -> Result<Self, LoadError> {
+        Ok(Self {
+            entry: entry_export(module, entry)?,
+            memory: memory_export(module)?,
+            initialize: match module.get_export(aegis_abi::EXPORT_INITIALIZE) {
+                None => None,
+                Some(_) => Some(entry_export(module, aegis_abi::EXPORT_INITIALIZE)?),
+            },
+        })
+    }
+}
+
+fn entry_export(module: &Module, name: &str) -> Result<EntryExport, LoadError> {
+    let returns = match module.get_export(name) {
+        Some(ExternType::Func(func)) => returns(&func),
+        Some(_) => None,
+        None => return Err(missing(name)),
+    };
+    match (module.get_export_index(name), returns) {
+        (Some(index), Some(returns)) => Ok(EntryExport { index, returns }),
+        _ => Err(wrong(name, "it must be a function () -> i32 or () -> ()")),
+    }
+}
+
+/// `None` for a function that cannot be an entry.
+fn returns(func: &FuncType) -> Option<Returns> {
+    let mut results = func.results();
+    match (func.params().len(), results.next(), results.next()) {
+        (0, None, _) => Some(Returns::Nothing),
+        (0, Some(result), None) if result.is_i32() => Some(Returns::I32),
+        _ => None,
+    }
+}
+
+fn memory_export(module: &Module) -> Result<ModuleExport, LoadError> {
+    let name = aegis_abi::EXPORT_MEMORY;
+    let is_memory = match module.get_export(name) {
+        Some(exported) => matches!(exported, ExternType::Memory(_)),
+        None => return Err(missing(name)),
+    };
+    match module.get_export_index(name) {
+        Some(index) if is_memory => Ok(index),
+        _ => Err(wrong(name, "it must be a memory")),
+    }
+}
+
+fn missing(name: &str) -> LoadError {
+    wrong(name, "the module does not export it")
+}
+
+fn wrong(name: &str, problem: &str) -> LoadError {
+    LoadError::Export {
+        name: name.to_owned(),
+        problem: problem.to_owned(),
+    }
+}
+
+/// Refuses a module whose smallest memory or table is past the function's limits.
+pub(super) fn check_minimums(module: &Module, limits: &Limits) -> Result<(), LoadError> {
+    let required = module.resources_required();
+    let pages = required.max_initial_memory_size.unwrap_or(0);
+    let page_limit = (limits.memory / PAGE_SIZE) as u64;
+    check("an initial memory of pages", pages, page_limit)?;
+    let elements = required.max_initial_table_size.unwrap_or(0);
+    check(
+        "an initial table of elements",
+        elements,
+        limits.table_elements as u64,
+    )
+}
+
+fn check(what: &'static str, found: u64, limit: u64) -> Result<(), LoadError> {
+    if found > limit {
+        return Err(LoadError::Limit { what, found, limit });
+    }
+    Ok(())
+}
