@@ -114,6 +114,11 @@ impl Connection {
         }
     }
 
+    /// The socket below it.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
     /// Writes as much as the peer takes; a peer that answered early and closed is not an error here.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).ok();
