@@ -82,6 +82,12 @@ pub struct Call {
     pub body: Bytes,
 }
 
+/// Accounts for what a call holds of its answer while that arrives.
+pub trait Room: Send + Sync {
+    /// Takes `bytes` more; `false` ends the call.
+    fn take(&self, bytes: usize) -> bool;
+}
+
 /// The answer to a [`Call`], whatever its status.
 #[derive(Clone, Debug)]
 pub struct Reply {

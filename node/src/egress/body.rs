@@ -5,10 +5,10 @@ use http::HeaderMap;
 use reqwest::Response;
 
 use super::error::{EgressError, Part};
-use super::{MAX_RESPONSE, MAX_RESPONSE_HEADER, Reply};
+use super::{MAX_RESPONSE, MAX_RESPONSE_HEADER, Reply, Room};
 
 /// Reads the body to its end and counts it as it comes out of decompression.
-pub(super) async fn read(mut response: Response) -> Result<Reply, EgressError> {
+pub(super) async fn read(mut response: Response, room: &dyn Room) -> Result<Reply, EgressError> {
     // An encoded body has no announced length here: what it announces is its
     // compressed size.
     let announced = response.content_length().unwrap_or(0);
@@ -19,6 +19,9 @@ pub(super) async fn read(mut response: Response) -> Result<Reply, EgressError> {
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > MAX_RESPONSE {
             return Err(EgressError::TooLarge(Part::ResponseBody));
+        }
+        if !room.take(chunk.len()) {
+            return Err(EgressError::NoRoom);
         }
         body.extend_from_slice(&chunk);
     }

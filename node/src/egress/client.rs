@@ -13,7 +13,7 @@ use super::journal::Entry;
 use super::redirect::Hop;
 use super::resolve::CheckedResolver;
 use super::target::{Host, Target};
-use super::{Call, MAX_REDIRECTS, Reply, Settings, TOTAL_TIMEOUT, body, roots};
+use super::{Call, MAX_REDIRECTS, Reply, Room, Settings, TOTAL_TIMEOUT, body, roots};
 
 /// Idle connections kept for one host: enough for the next burst, few enough
 /// that a thousand hosts do not use up the descriptors.
@@ -76,15 +76,24 @@ impl Client {
     /// tokio runtime with I/O and time enabled. Dropping the future ends the
     /// call.
     ///
-    /// Any status is a reply; redirects are followed and never one.
+    /// Any status is a reply; redirects are followed and never one. The body of the reply
+    /// takes its place in `room` as it arrives.
     ///
     /// # Errors
     ///
     /// When the call is refused or fails. Nothing is repeated: a call that may
     /// have reached the host is the guest's to repeat.
-    pub async fn call(&self, grant: &AllowList, call: Call) -> Result<Reply, EgressError> {
+    pub async fn call(
+        &self,
+        grant: &AllowList,
+        call: Call,
+        room: &dyn Room,
+    ) -> Result<Reply, EgressError> {
         let mut entry = Entry::open(&call);
-        let work = self.follow(grant, call, &mut entry);
+        let work = async {
+            let response = self.follow(grant, call, &mut entry).await?;
+            body::read(response, room).await
+        };
         let result = match tokio::time::timeout(self.total_timeout, work).await {
             Ok(result) => result,
             Err(_elapsed) => Err(EgressError::Timeout),
@@ -98,7 +107,7 @@ impl Client {
         grant: &AllowList,
         call: Call,
         entry: &mut Entry,
-    ) -> Result<Reply, EgressError> {
+    ) -> Result<reqwest::Response, EgressError> {
         let mut hop = Hop::first(call)?;
         for _ in 0..=MAX_REDIRECTS {
             entry.hop(&hop);
@@ -106,7 +115,7 @@ impl Client {
             let response = self.send(http, &hop).await?;
             match hop.next(response.status(), response.headers())? {
                 Some(next) => hop = next,
-                None => return body::read(response).await,
+                None => return Ok(response),
             }
         }
         Err(EgressError::TooManyRedirects)

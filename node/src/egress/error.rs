@@ -86,6 +86,9 @@ pub enum EgressError {
     /// A body or header is larger than its limit.
     #[error("{0}")]
     TooLarge(Part),
+    /// All calls together hold as much as they may.
+    #[error("there is no memory left for the response")]
+    NoRoom,
     /// A redirect after the last one followed.
     #[error("more than {MAX_REDIRECTS} redirects")]
     TooManyRedirects,
@@ -153,6 +156,7 @@ impl EgressError {
             Self::Timeout => "timeout",
             Self::TooLarge(_) => "too-large",
             Self::TooManyRedirects => "too-many-redirects",
+            Self::NoRoom => "no-room",
         }
     }
 

@@ -9,8 +9,9 @@ use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, answer, frame};
 use super::toll;
+use crate::edge::budget::Charge;
 use crate::edge::guest::{Guest, HostError};
-use crate::egress::{Call, EgressError, UrlError};
+use crate::egress::{Call, EgressError, Room, UrlError};
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     without_body(linker, import::HTTP_GET, Method::GET)?;
@@ -112,19 +113,35 @@ async fn finish(caller: &mut Caller<'_, Guest>, call: Result<Call, HostError>) -
 
 async fn send(caller: &mut Caller<'_, Guest>, call: Call) -> Result<i32, HostError> {
     let program = std::sync::Arc::clone(&caller.data().program);
-    let _held = caller.data_mut().lend(call.body.len())?;
+    let room = std::sync::Arc::new(caller.data_mut().lend(call.body.len())?);
+    let taken = std::sync::Arc::clone(&room);
     // On the host's own threads: a TLS handshake is not the guest's running time. The
     // set aborts the call if the invocation is dropped.
     let mut calls = JoinSet::new();
-    calls.spawn(async move { program.services.egress.call(&program.egress, call).await });
+    calls.spawn(async move {
+        let egress = &program.services.egress;
+        egress.call(&program.egress, call, &*taken).await
+    });
     let called = async {
         match calls.join_next().await {
-            Some(Ok(reply)) => Ok(reply?),
+            Some(Ok(reply)) => Ok(reply),
             Some(Err(_)) | None => Err(HostError::new(Code::Unavailable, "the call was cut short")),
         }
     };
     let reply = toll::outside(caller, called).await?;
-    caller.data_mut().share_yielded(reply.body)
+    if matches!(reply, Err(EgressError::NoRoom)) {
+        caller.data_mut().limiter.starved = true;
+    }
+    let body = reply?.body;
+    // From here on it is the shared buffer's.
+    drop(room);
+    caller.data_mut().share_yielded(body)
+}
+
+impl Room for Charge {
+    fn take(&self, bytes: usize) -> bool {
+        self.try_grow(bytes)
+    }
 }
 
 impl From<EgressError> for HostError {
@@ -135,7 +152,7 @@ impl From<EgressError> for HostError {
             EgressError::NotAllowed(_) | EgressError::AddressRefused(_) => Code::NotAllowed,
             EgressError::Timeout => Code::TimedOut,
             EgressError::TooLarge(_) => Code::TooLarge,
-            EgressError::TooManyRedirects => Code::LimitReached,
+            EgressError::TooManyRedirects | EgressError::NoRoom => Code::LimitReached,
             EgressError::Resolve(_)
             | EgressError::Connect(_)
             | EgressError::Tls(_)

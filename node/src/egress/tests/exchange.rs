@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::origin::respond;
-use super::world::{World, at, get, list, request};
+use super::world::{Plenty, World, at, get, list, request};
 
 /// `hello gzip`, compressed.
 const GZIPPED: [u8; 30] = [
@@ -30,7 +30,7 @@ async fn the_four_methods_arrive_as_they_were_sent() {
             let json = HeaderValue::from_static("application/json");
             call.headers.insert("content-type", json);
         }
-        let reply = client.call(&list(&[&entry]), call).await.unwrap();
+        let reply = client.call(&list(&[&entry]), call, &Plenty).await.unwrap();
         assert_eq!(reply.status, StatusCode::CREATED);
         assert_eq!(reply.headers["x-a"], "b");
         assert_eq!(reply.body, "made");
@@ -87,7 +87,7 @@ async fn a_listed_address_is_called_without_asking_for_a_name() {
     let client = world.client(&[&entry]);
     let url = format!("https://2130706433:{}/", origin.address.port());
     let reply = client
-        .call(&list(&[&entry]), request(Method::GET, &url))
+        .call(&list(&[&entry]), request(Method::GET, &url), &Plenty)
         .await;
     assert_eq!(reply.unwrap().body, "direct");
     assert!(world.dns.asked().is_empty());

@@ -1,11 +1,14 @@
 //! Limits of time and size, each obeyed and broken.
 
 use std::net::UdpSocket;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use http::Method;
+
 use super::origin::{Answer, Request, Trap, respond};
-use super::world::{World, at, client, get};
-use crate::egress::{Client, EgressError, MAX_RESPONSE, MAX_RESPONSE_HEADER, Part, Reply};
+use super::world::{World, at, client, get, list, request};
+use crate::egress::{Client, EgressError, MAX_RESPONSE, MAX_RESPONSE_HEADER, Part, Reply, Room};
 
 /// Long enough to connect on a loaded machine, and what a timeout test costs.
 const SHORT: u64 = 300;
@@ -178,4 +181,28 @@ async fn a_closed_port_is_no_connection() {
     let error = result.unwrap_err();
     assert!(matches!(error, EgressError::Connect(_)), "{error:?}");
     assert_eq!(error.to_string(), "the host cannot be connected to");
+}
+
+/// Room for so many bytes.
+struct Little(AtomicUsize);
+
+impl Room for Little {
+    fn take(&self, bytes: usize) -> bool {
+        let taken = |left: usize| left.checked_sub(bytes);
+        let order = Ordering::Relaxed;
+        self.0.fetch_update(order, order, taken).is_ok()
+    }
+}
+
+#[tokio::test]
+async fn a_reply_takes_its_place_as_it_arrives() {
+    let world = World::new().await;
+    let origin = world.origin(|_| Answer::Whole(chunked(500_000))).await;
+    let (url, entry) = at(&origin, "/");
+    let (client, grant) = (world.client(&[&entry]), list(&[&entry]));
+    let room = Little(AtomicUsize::new(600_000));
+    let call = || client.call(&grant, request(Method::GET, &url), &room);
+    assert_eq!(call().await.unwrap().body.len(), 500_000);
+    assert_eq!(room.0.load(Ordering::Relaxed), 100_000);
+    assert!(matches!(call().await, Err(EgressError::NoRoom)));
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::origin::{Answer, Origin, Request, Trap, respond};
-use super::world::{NAME, World, at, client, get, list, request};
+use super::world::{NAME, Plenty, World, at, client, get, list, request};
 use crate::egress::{Denial, EgressError, UrlError};
 
 fn redirect(status: u16, location: &str) -> Answer {
@@ -52,7 +52,7 @@ async fn a_post_is_repeated_or_becomes_a_get_as_the_status_says() {
     ] {
         let mut call = request(Method::POST, &at(&origin, path).0);
         call.body = Bytes::from_static(b"data");
-        client.call(&list(&["*"]), call).await.unwrap();
+        client.call(&list(&["*"]), call, &Plenty).await.unwrap();
         let last = origin.seen().pop().unwrap();
         assert_eq!(last.line, line);
         assert_eq!(last.body, body.as_bytes());
@@ -139,7 +139,7 @@ async fn a_redirect_outside_the_grant_is_refused() {
     let (url, entry) = at(&origin, "/");
     let client = world.client(&[&entry, &other]);
     let result = client
-        .call(&list(&[&entry]), request(Method::GET, &url))
+        .call(&list(&[&entry]), request(Method::GET, &url), &Plenty)
         .await;
     let error = result.unwrap_err();
     assert!(matches!(error, EgressError::NotAllowed(Denial::Function)));

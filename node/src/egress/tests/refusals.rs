@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use http::Method;
 
 use super::origin::{Trap, respond};
-use super::world::{NAME, World, at, client, get, list, request};
+use super::world::{NAME, Plenty, World, at, client, get, list, request};
 use crate::egress::{Denial, EgressError, Settings};
 
 /// Ways to write or to disguise 127.0.0.1, some of them no URL at all.
@@ -166,17 +166,17 @@ async fn node_and_grant_must_both_allow_before_a_name_is_looked_up() {
     let world = World::new().await;
     let (node, both) = (world.client(&["a.example.com"]), list(&["*"]));
     let call = || request(Method::GET, "https://b.example.com/");
-    let error = node.call(&both, call()).await.unwrap_err();
+    let error = node.call(&both, call(), &Plenty).await.unwrap_err();
     assert!(matches!(error, EgressError::NotAllowed(Denial::Node)));
 
     let node = world.client(&["*.example.com"]);
     for grant in [list(&[]), list(&["a.example.com"])] {
-        let error = node.call(&grant, call()).await.unwrap_err();
+        let error = node.call(&grant, call(), &Plenty).await.unwrap_err();
         assert!(matches!(error, EgressError::NotAllowed(Denial::Function)));
     }
 
     let nothing = client(&Settings::default());
-    let error = nothing.call(&both, call()).await.unwrap_err();
+    let error = nothing.call(&both, call(), &Plenty).await.unwrap_err();
     assert!(matches!(error, EgressError::NotAllowed(Denial::Node)));
     assert!(world.dns.asked().is_empty());
 }

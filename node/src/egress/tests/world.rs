@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::dns::{Dns, Zone};
 use super::origin::{Answer, Origin, Request};
-use crate::egress::{AllowList, Call, Client, EgressError, Reply, Settings};
+use crate::egress::{AllowList, Call, Client, EgressError, Reply, Room, Settings};
 
 /// The name most tests call; it resolves to 127.0.0.1.
 pub(super) const NAME: &str = "origin.example.com";
@@ -131,6 +131,15 @@ pub(super) fn at(origin: &Origin, path: &str) -> (String, String) {
     )
 }
 
+/// Room for every answer.
+pub(super) struct Plenty;
+
+impl Room for Plenty {
+    fn take(&self, _bytes: usize) -> bool {
+        true
+    }
+}
+
 pub(super) fn request(method: Method, url: &str) -> Call {
     Call {
         caller: Arc::from("caller"),
@@ -143,5 +152,7 @@ pub(super) fn request(method: Method, url: &str) -> Call {
 
 /// A GET by a function that may do all the node allows.
 pub(super) async fn get(client: &Client, url: &str) -> Result<Reply, EgressError> {
-    client.call(&list(&["*"]), request(Method::GET, url)).await
+    client
+        .call(&list(&["*"]), request(Method::GET, url), &Plenty)
+        .await
 }
