@@ -22,12 +22,14 @@ mod module;
 mod policy;
 mod pool;
 mod program;
+mod queue;
 mod record;
 mod request;
 mod residency;
 mod runtime;
 mod sandbox;
 mod schedule;
+mod ticker;
 
 pub use breaker::BreakerSettings;
 pub use budget::Hold;

@@ -1,6 +1,5 @@
 //! The wasmtime engine: what guests may be made of, and where they live.
 
-use std::thread;
 use std::time::Duration;
 
 use wasmtime::{
@@ -42,21 +41,9 @@ pub struct Capacity {
     pub table_elements: usize,
 }
 
-/// Makes the engine and its ticker, a thread of its own that ends with the engine.
+/// Makes the engine; its epochs are the ticker's business.
 pub(super) fn start(capacity: Capacity) -> Result<Engine, RuntimeError> {
-    let engine = Engine::new(&config(capacity))
-        .map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
-    let ticked = engine.weak();
-    thread::Builder::new()
-        .name("aegis-ticker".into())
-        .spawn(move || {
-            while let Some(engine) = ticked.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                thread::sleep(TICK);
-            }
-        })?;
-    Ok(engine)
+    Engine::new(&config(capacity)).map_err(|error| RuntimeError::Engine(format!("{error:#}")))
 }
 
 fn config(capacity: Capacity) -> Config {

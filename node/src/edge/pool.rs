@@ -3,20 +3,21 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Weak};
+use std::thread;
 
 use async_task::{Runnable, ScheduleInfo, Task, WithInfo};
-use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
-use tracing::error;
+use tracing::{error, warn};
 
-use super::schedule::{LaneId, Schedule, Wait};
+use super::queue::Queue;
+use super::schedule::{LaneId, Wait};
 
-/// A fixed number of threads over one queue.
+/// The threads over one queue.
 #[derive(Debug)]
 pub(super) struct Pool {
     queue: Arc<Queue>,
+    io: Handle,
 }
 
 /// One function's share of the threads. The length of its queue is bounded by admission:
@@ -27,50 +28,64 @@ pub(super) struct Lane {
     id: LaneId,
 }
 
-/// What the threads take their work from. Its lock is held for a few instructions.
-#[derive(Debug, Default)]
-struct Queue {
-    state: Mutex<State>,
-    /// There is something to run, or nothing will come any more.
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    schedule: Schedule<Runnable>,
-    /// The pool is gone; the threads end with the last lane.
-    ends: bool,
+/// Starts a further thread where one is overdue.
+pub(super) struct Watch {
+    queue: Weak<Queue>,
+    io: Handle,
 }
 
 impl Pool {
     /// `threads` of 0 is one per core. Host calls do their input and output on `io`.
     pub(super) fn start(threads: usize, io: &Handle) -> std::io::Result<Self> {
         let threads = match threads {
-            0 => std::thread::available_parallelism()?.get(),
+            0 => thread::available_parallelism()?.get(),
             given => given,
         };
-        let queue = Arc::new(Queue::default());
-        for number in 0..threads {
-            let (queue, io) = (Arc::clone(&queue), io.clone());
-            std::thread::Builder::new()
-                .name(format!("aegis-edge-{number}"))
-                .spawn(move || run(&queue, &io))?;
+        let queue = Queue::new(threads);
+        for seat in 0..threads {
+            start_thread(&queue, io, seat)?;
         }
-        Ok(Self { queue })
+        Ok(Self {
+            queue,
+            io: io.clone(),
+        })
     }
 
     /// A share of its own.
     pub(super) fn lane(&self) -> Arc<Lane> {
-        let id = self.queue.state.lock().schedule.open();
         let queue = Arc::clone(&self.queue);
+        let id = queue.open();
         Arc::new(Lane { queue, id })
+    }
+
+    /// What is to be called every time slice.
+    pub(super) fn watch(&self) -> Watch {
+        Watch {
+            queue: Arc::downgrade(&self.queue),
+            io: self.io.clone(),
+        }
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.queue.state.lock().ends = true;
-        self.queue.changed.notify_all();
+        self.queue.end();
+    }
+}
+
+impl Watch {
+    /// Looks for threads that are overdue.
+    pub(super) fn tick(&self) {
+        let Some(queue) = self.queue.upgrade() else {
+            return;
+        };
+        let Some(seat) = queue.tick() else {
+            return;
+        };
+        if let Err(error) = start_thread(&queue, &self.io, seat) {
+            warn!(%error, "cannot start a thread beside those that are overdue");
+            queue.give_up(seat);
+        }
     }
 }
 
@@ -98,50 +113,26 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        let left = self.queue.state.lock().schedule.close(self.id);
-        self.queue.changed.notify_all();
-        // Every task holds its lane, so there is none; dropping one here would cancel it.
-        drop(left);
+        self.queue.close(self.id);
     }
 }
 
-impl Queue {
-    fn push(&self, lane: LaneId, runnable: Runnable, wait: Wait) {
-        let refused = self.state.lock().schedule.push(lane, runnable, wait);
-        // Dropped with the lock free: that may run a guest's destructors.
-        drop(refused);
-        self.changed.notify_one();
-    }
-
-    /// The next one, after what the last one took is charged; `None` when the pool and
-    /// the last lane are gone.
-    fn next(&self, ran: Option<(LaneId, Duration)>) -> Option<(LaneId, Runnable)> {
-        let mut state = self.state.lock();
-        if let Some((lane, time)) = ran {
-            state.schedule.charge(lane, time);
+fn start_thread(queue: &Arc<Queue>, io: &Handle, seat: usize) -> std::io::Result<()> {
+    let (queue, io) = (Arc::clone(queue), io.clone());
+    let thread = thread::Builder::new().name(format!("aegis-edge-{seat}"));
+    thread.spawn(move || {
+        let _entered = io.enter();
+        while let Some(runnable) = queue.next(seat) {
+            run(runnable);
         }
-        loop {
-            if let Some(next) = state.schedule.pop() {
-                return Some(next);
-            }
-            if state.ends && state.schedule.is_closed() {
-                return None;
-            }
-            self.changed.wait(&mut state);
-        }
-    }
+    })?;
+    Ok(())
 }
 
-fn run(queue: &Queue, io: &Handle) {
-    let _entered = io.enter();
-    let mut ran = None;
-    while let Some((lane, runnable)) = queue.next(ran.take()) {
-        let started = Instant::now();
-        // Invocations catch their own panics; this keeps the thread if one gets past.
-        if catch_unwind(AssertUnwindSafe(|| runnable.run())).is_err() {
-            error!("an edge task panicked");
-        }
-        ran = Some((lane, started.elapsed()));
+fn run(runnable: Runnable) {
+    // Invocations catch their own panics; this keeps the thread if one gets past.
+    if catch_unwind(AssertUnwindSafe(|| runnable.run())).is_err() {
+        error!("an edge task panicked");
     }
 }
 
@@ -242,8 +233,40 @@ mod tests {
         drop(pool);
         assert_eq!(lane.spawn(async { 7 }).await, 7);
         drop(lane);
-        while queue.upgrade().is_some() {
+        while queue.strong_count() > 0 {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn others_run_beside_a_function_whose_threads_do_not_come_back() {
+        let pool = Pool::start(2, &Handle::current()).expect("the pool starts");
+        let (stuck, other) = (pool.lane(), pool.lane());
+        let (open, gate) = crossbeam_channel::bounded::<()>(0);
+        // Twice as many as threads: those that wait must not get the new thread.
+        let held: Vec<_> = (0..4)
+            .map(|_| {
+                let gate = gate.clone();
+                stuck.spawn(async move { gate.recv().is_ok() })
+            })
+            .collect();
+        let watch = pool.watch();
+        let ticker = thread::spawn(move || {
+            while watch.queue.strong_count() > 0 {
+                watch.tick();
+                thread::yield_now();
+            }
+        });
+        for turn in 0..100 {
+            assert_eq!(other.spawn(async move { turn }).await, turn);
+        }
+        for _ in 0..4 {
+            open.send(()).expect("one holds a thread");
+        }
+        for task in held {
+            assert!(task.await);
+        }
+        drop((stuck, other, pool));
+        ticker.join().expect("no panic");
     }
 }

@@ -19,6 +19,7 @@ use super::module::{self, Sha};
 use super::pool::Pool;
 use super::program::{Exports, Program, check_minimums};
 use super::residency::Pagemap;
+use super::ticker;
 
 /// The edge runtime. It outlives reloads unless its settings change.
 pub struct Runtime {
@@ -58,8 +59,10 @@ impl Runtime {
         let linker =
             host::link(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let budget = Budget::new(settings.memory);
+        let pool = Pool::start(settings.threads, io)?;
+        ticker::start(&engine, pool.watch())?;
         Ok(Self {
-            pool: Pool::start(settings.threads, io)?,
+            pool,
             admission: Admission::new(
                 settings.max_in_flight,
                 settings.queue_timeout,

@@ -47,6 +47,8 @@ struct Lane<T> {
     /// Nanoseconds.
     clock: u64,
     turns: usize,
+    /// Threads that run something of it.
+    running: usize,
 }
 
 impl<T> Default for Schedule<T> {
@@ -69,6 +71,7 @@ impl<T> Schedule<T> {
             interrupted: VecDeque::new(),
             clock: self.floor,
             turns: 0,
+            running: 0,
         };
         self.lanes.insert(self.opened, lane);
         self.opened
@@ -104,11 +107,13 @@ impl<T> Schedule<T> {
         None
     }
 
-    /// What runs next, and whose it is.
-    pub(super) fn pop(&mut self) -> Option<(LaneId, T)> {
-        let (clock, id) = self.waiting.first().copied()?;
+    /// What runs next, and whose it is. A lane is passed over while `most` threads run
+    /// for it.
+    pub(super) fn pop(&mut self, most: usize) -> Option<(LaneId, T)> {
+        let (clock, id) = self.first(most)?;
         let lane = self.lanes.get_mut(&id)?;
         let item = lane.pop();
+        lane.running += usize::from(item.is_some());
         if lane.is_empty() {
             self.waiting.remove(&(clock, id));
         }
@@ -116,11 +121,22 @@ impl<T> Schedule<T> {
         item.map(|item| (id, item))
     }
 
-    /// Something of the lane ran for `time`.
-    pub(super) fn charge(&mut self, id: LaneId, time: Duration) {
+    /// Whether [`Self::pop`] would give something.
+    pub(super) fn has_work(&self, most: usize) -> bool {
+        self.first(most).is_some()
+    }
+
+    fn first(&self, most: usize) -> Option<(u64, LaneId)> {
+        let may_run = |id: &LaneId| self.lanes.get(id).is_some_and(|lane| lane.running < most);
+        self.waiting.iter().find(|(_, id)| may_run(id)).copied()
+    }
+
+    /// What was popped of the lane has run for `time`.
+    pub(super) fn end(&mut self, id: LaneId, time: Duration) {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
+        lane.running = lane.running.saturating_sub(1);
         let before = lane.clock;
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         lane.clock = before.saturating_add(nanos);
@@ -152,8 +168,8 @@ mod tests {
     const SLICE: Duration = super::super::engine::TICK;
 
     fn turn<T>(schedule: &mut Schedule<T>, took: Duration) -> Option<T> {
-        let (lane, item) = schedule.pop()?;
-        schedule.charge(lane, took);
+        let (lane, item) = schedule.pop(2)?;
+        schedule.end(lane, took);
         Some(item)
     }
 
@@ -181,9 +197,9 @@ mod tests {
             for (lane, _) in lanes {
                 schedule.push(lane, lane, Wait::Ready);
             }
-            let (lane, _) = schedule.pop().expect("work");
+            let (lane, _) = schedule.pop(2).expect("work");
             let which = usize::from(lane == lanes[1].0);
-            schedule.charge(lane, SLICE * lanes[which].1 / 4);
+            schedule.end(lane, SLICE * lanes[which].1 / 4);
             ran[which] += lanes[which].1;
         }
         let (least, most) = (ran[0].min(ran[1]), ran[0].max(ran[1]));
@@ -204,13 +220,29 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_that_has_its_threads_is_passed_over() {
+        let mut schedule = Schedule::default();
+        let (greedy, other) = (schedule.open(), schedule.open());
+        for _ in 0..3 {
+            schedule.push(greedy, "greedy", Wait::Ready);
+        }
+        assert_eq!(schedule.pop(2), Some((greedy, "greedy")));
+        assert_eq!(schedule.pop(2), Some((greedy, "greedy")));
+        assert!(!schedule.has_work(2));
+        schedule.push(other, "other", Wait::Ready);
+        assert_eq!(schedule.pop(2), Some((other, "other")));
+        schedule.end(greedy, SLICE);
+        assert_eq!(schedule.pop(2), Some((greedy, "greedy")));
+    }
+
+    #[test]
     fn a_closed_lane_hands_back_what_waits_in_it() {
         let mut schedule = Schedule::default();
         let lane = schedule.open();
         schedule.push(lane, 1, Wait::Ready);
         assert_eq!(schedule.close(lane), [1]);
         assert_eq!(schedule.push(lane, 2, Wait::Ready), Some(2));
-        assert_eq!(schedule.pop(), None);
+        assert_eq!(schedule.pop(2), None);
         assert!(schedule.is_closed());
     }
 }
