@@ -10,7 +10,7 @@ export CLIPPY_CONF_DIR = $(CURDIR)
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help run test bench build example fmt lint unit-test doc clean check-fmt \
+.PHONY: help run test fuzz bench build example fmt lint unit-test doc clean check-fmt \
 	build-tools test-tools bench-tools
 
 help: ## List these targets
@@ -20,6 +20,11 @@ run: ## Build everything and run the node on port 8080, with a demo origin behin
 	@scripts/run.sh
 
 test: test-tools check-fmt example lint unit-test doc ## Run every check there is
+
+# The same tests as in `make test`, with 20 times as many cases unless the environment says otherwise.
+fuzz: build-tools example ## Run the fuzz tests with many more cases
+	AEGIS_FUZZ_FACTOR=$${AEGIS_FUZZ_FACTOR:-20} \
+		$(CARGO) test --release --locked -p aegis-node --test fuzz
 
 bench: bench-tools example ## Measure what the node costs compared with Pingora alone
 	$(CARGO) build --release --locked -p aegis-node --bin aegis \
