@@ -10,7 +10,7 @@ export CLIPPY_CONF_DIR = $(CURDIR)
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help run test fuzz bench build example fmt lint unit-test doc clean check-fmt \
+.PHONY: help run test fuzz soak bench build example fmt lint unit-test doc clean check-fmt \
 	build-tools test-tools bench-tools
 
 help: ## List these targets
@@ -25,6 +25,10 @@ test: test-tools check-fmt example lint unit-test doc ## Run every check there i
 fuzz: build-tools example ## Run the fuzz tests with many more cases
 	AEGIS_FUZZ_FACTOR=$${AEGIS_FUZZ_FACTOR:-20} \
 		$(CARGO) test --release --locked -p aegis-node --test fuzz
+
+soak: build-tools ## Run 100,000 good and hostile invocations and see what is left of them
+	AEGIS_SOAK_INVOCATIONS=$${AEGIS_SOAK_INVOCATIONS:-100000} \
+		$(CARGO) test --release --locked -p aegis-node --test soak
 
 bench: bench-tools example ## Measure what the node costs compared with Pingora alone
 	$(CARGO) build --release --locked -p aegis-node --bin aegis \

@@ -46,6 +46,12 @@ impl Lines {
         self.0.0.lock().unwrap().lines.len()
     }
 
+    /// Forgets the lines so far; who waits from an index on waits in vain.
+    #[allow(dead_code, reason = "only runs that write very many lines need it")]
+    pub(crate) fn forget(&self) {
+        self.0.0.lock().unwrap().lines.clear();
+    }
+
     /// The first line from index `from` on that is `wanted`; `None` when the writer closed without it or patience ran out.
     pub(crate) fn find_from(&self, from: usize, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let mut next = from;
