@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use aegis_node::cache::{self, Cache, StoreSettings};
 use aegis_node::edge::{
-    Answer, BodyAccess, Capacity, Chain, Compiled, Forwards, Function, FunctionSettings, Limits,
-    LoadError, OnFailure, Outcome, PAGE_SIZE, Record, Request, Runtime, Services, Settings,
+    Answer, BodyAccess, Capacity, Chain, Compiled, FailurePolicy, Forwards, Function,
+    FunctionSettings, InstancePolicy, Limits, Link, LoadError, Outcome, PAGE_SIZE, Record, Request,
+    Runtime, Services, Settings,
 };
 use aegis_node::egress::{self, Client};
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use super::witness::{self, NODE_THREAD, Seen};
 
 /// What every generated function may use.
 pub(crate) const LIMITS: Limits = Limits {
-    fuel: 200_000,
+    fuel: 2_000_000,
     execution_time: Duration::from_millis(40),
     wall_time: Duration::from_millis(400),
     memory: 8 * PAGE_SIZE,
@@ -109,17 +110,27 @@ impl Sandbox {
 
     /// Loads a module as the node would at its start.
     pub(crate) fn load(&self, module: &[u8]) -> Result<Arc<Function>, LoadError> {
-        let file = self.folder.path().join("module.wasm");
-        std::fs::write(&file, module).unwrap();
+        std::fs::write(self.file(), module).unwrap();
         let started = Instant::now();
-        let loaded = self.runtime.load(
-            settings(file),
-            self.services.clone(),
-            &mut Compiled::default(),
-        );
+        let loaded = self.load_file(Compiled::default());
         let took = started.elapsed();
         assert!(took < PATIENCE, "loading took {took:?}");
+        loaded
+    }
+
+    /// The function of the module loaded last, as a reload makes it: what it fails of is told anew.
+    pub(crate) fn again(&self, function: &Arc<Function>) -> Arc<Function> {
+        self.load_file(Compiled::of([function])).unwrap()
+    }
+
+    fn load_file(&self, mut compiled: Compiled) -> Result<Arc<Function>, LoadError> {
+        let (settings, services) = (settings(self.file()), self.services.clone());
+        let loaded = self.runtime.load(settings, services, &mut compiled);
         loaded.map(Arc::new)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("module.wasm")
     }
 
     /// Runs `function` for `request` alone.
@@ -133,8 +144,18 @@ impl Sandbox {
         function: &Arc<Function>,
         requests: Vec<Request>,
     ) -> Vec<Ended> {
-        let start = |request: Request| {
-            let (chain, request) = (self.chain(function), Arc::new(request));
+        let requests = requests.into_iter();
+        self.run_each(
+            requests
+                .map(|request| (Arc::clone(function), request))
+                .collect(),
+        )
+    }
+
+    /// Runs each function for its request, all at once.
+    pub(crate) fn run_each(&self, requests: Vec<(Arc<Function>, Request)>) -> Vec<Ended> {
+        let start = |(function, request): (Arc<Function>, Request)| {
+            let (chain, request) = (self.chain(&function), Arc::new(request));
             let running = async move {
                 let mut records = Vec::new();
                 let outcome = chain.run(&request, &mut records).await;
@@ -174,8 +195,11 @@ impl Sandbox {
     }
 
     fn chain(&self, function: &Arc<Function>) -> Chain {
-        let functions = vec![Arc::clone(function)];
-        Chain::new(Arc::clone(&self.runtime), functions, Forwards::Nowhere)
+        let link = Link {
+            function: Arc::clone(function),
+            fallback: None,
+        };
+        Chain::new(Arc::clone(&self.runtime), vec![link], Forwards::Nowhere)
     }
 }
 
@@ -213,7 +237,9 @@ fn settings(module: PathBuf) -> FunctionSettings {
         sha256: None,
         entry: aegis_abi::DEFAULT_ENTRY.to_owned(),
         body: BodyAccess::Request,
-        on_failure: OnFailure::Fail,
+        on_failure: FailurePolicy::default(),
+        breaker: None,
+        instance: InstancePolicy::Fresh,
         egress: egress::AllowList::default(),
         namespace: "fuzzed".parse().unwrap(),
         config: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
