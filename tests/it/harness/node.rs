@@ -261,9 +261,10 @@ impl Node {
     fn listens(&self) -> bool {
         let entry = format!(":{:04X} 00000000:0000 0A", self.address.port());
         let listening = || {
-            std::fs::read_to_string("/proc/net/tcp")
-                .unwrap()
-                .contains(&entry)
+            let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+            let listeners = sockets.lines().filter(|line| line.contains(&entry));
+            let mut inodes = listeners.filter_map(|line| line.split_whitespace().nth(9));
+            inodes.any(|inode| self.holds(&format!("socket:[{inode}]")))
         };
         let deadline = Instant::now() + PATIENCE;
         while !listening() {
@@ -273,6 +274,17 @@ impl Node {
             }
         }
         true
+    }
+
+    /// Another process may still hold the socket that the port was found with.
+    fn holds(&self, socket: &str) -> bool {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.process()));
+        descriptors.is_ok_and(|mut entries| {
+            entries.any(|entry| {
+                let link = entry.and_then(|entry| std::fs::read_link(entry.path()));
+                link.is_ok_and(|link| link.as_os_str() == socket)
+            })
+        })
     }
 
     fn failed(mut self) -> (Setup, String) {
