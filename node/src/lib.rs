@@ -9,6 +9,7 @@ pub mod egress;
 pub mod listener;
 pub mod proxy;
 pub mod route;
+pub mod sandbox;
 pub mod server;
 pub mod telemetry;
 pub mod upstream;

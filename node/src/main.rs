@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use aegis_node::cli::{Arguments, Command};
 use aegis_node::server;
-use aegis_node::telemetry::{self, Format};
+use aegis_node::telemetry::{self, Format, Formats};
 use clap::Parser;
 
 /// A request allocates some fifty times; the system's allocator takes twice as long.
@@ -13,22 +13,22 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let _log = telemetry::start(
-        arguments.log_format.unwrap_or(Format::Text),
-        server::LIBRARY_LOGS,
-    );
+    let log = arguments.log_format.unwrap_or(Format::Text);
     // Every TLS client of the process uses this one; a second install keeps the first.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
     match arguments.command {
         Command::Run { config } => {
-            let access_format = arguments.log_format.unwrap_or(Format::Json);
-            server::run(&config, access_format)
+            let access_log = arguments.log_format.unwrap_or(Format::Json);
+            server::run(&config, Formats { log, access_log })
         }
-        Command::Check { config, verbose } => match verbose {
-            true => server::check_and_list(&config),
-            false => server::check(&config),
-        },
+        Command::Check { config, verbose } => {
+            let _log = telemetry::start(log, server::LIBRARY_LOGS);
+            match verbose {
+                true => server::check_and_list(&config),
+                false => server::check(&config),
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod confine;
 mod drain;
 mod functions;
 mod limits;
@@ -25,11 +26,12 @@ use tracing::{error, info};
 use self::build::Built;
 use self::drain::Drain;
 use self::reload::Reloader;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Parsed};
 use crate::edge::RuntimeError;
 use crate::listener::Guarded;
 use crate::proxy::{AccessLog, Activity, Proxy, raw_refusal};
-use crate::telemetry::{AccessLogWriter, Format};
+use crate::sandbox::{Sandbox, SandboxError};
+use crate::telemetry::{self, AccessLogWriter, Formats};
 
 pub use check::{check, check_and_list};
 
@@ -44,7 +46,10 @@ const MAX_ATTEMPTS: usize = 32;
 /// Threads for the host's own input and output: cache, HTTPS calls, reloads.
 const IO_THREADS: usize = 2;
 
-/// Why a node that could be configured cannot run.
+/// Exit code for a configuration that cannot be used, as for arguments that cannot be.
+const USAGE: u8 = 2;
+
+/// Why a node cannot run.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
     #[error("cannot listen on {address}: {source}")]
@@ -54,30 +59,47 @@ enum RunError {
     },
     #[error(transparent)]
     Edge(#[from] RuntimeError),
+    #[error("cannot sandbox the process, as [server] sandbox says: {0}")]
+    Sandbox(#[from] SandboxError),
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
+    /// Every problem of it is in the log.
+    #[error("the configuration cannot be used")]
+    Configuration,
 }
 
 /// Serves what the file at `path` says until told to stop. The exit code is 0 when
 /// stopped on request, 1 for a runtime failure, 2 for a bad configuration.
-pub fn run(path: &Path, access_format: Format) -> ExitCode {
-    let Ok(io) = io_runtime().inspect_err(|cause| error!(%cause, "cannot start a runtime")) else {
-        return ExitCode::FAILURE;
+///
+/// The process must have one thread only.
+pub fn run(path: &Path, formats: Formats) -> ExitCode {
+    // Until the sandbox is closed there must be no second thread; from then on there can be no
+    // other process.
+    let held = reload::hold_hangups();
+    // Whatever needs a process of its own has it started here.
+    let parsed = config::load(path);
+    let sandbox = match &parsed {
+        Ok(parsed) => confine::enter(path, &parsed.config),
+        Err(_) => Ok(None),
     };
-    // First of all: an early SIGHUP must not kill the process.
-    let hangups = match reload::hangups(&io) {
-        Ok(hangups) => hangups,
+    let _log = telemetry::start(formats.log, LIBRARY_LOGS);
+    let parsed = match parsed {
+        Ok(parsed) => parsed,
         Err(cause) => {
-            error!(%cause, "cannot watch signals");
-            return ExitCode::FAILURE;
+            error!(file = %path.display(), "{cause}");
+            return ExitCode::from(USAGE);
         }
     };
-    let (config, built) = match load(path, &io) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
-    match serve(path, (config, built), (io, hangups), access_format) {
+    let result = held.map_err(RunError::from).and_then(|()| {
+        let sandbox = sandbox?;
+        let io = io_runtime()?;
+        let hangups = reload::hangups(&io)?;
+        let (config, built) = build(path, parsed, &io)?;
+        serve((path, sandbox), (config, built), (io, hangups), formats)
+    });
+    match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(RunError::Configuration) => ExitCode::from(USAGE),
         Err(cause) => {
             error!("{cause}");
             ExitCode::FAILURE
@@ -93,13 +115,8 @@ fn io_runtime() -> std::io::Result<IoRuntime> {
         .build()
 }
 
-/// Reads and builds everything, or says on stderr what is wrong with it.
-fn load(path: &Path, io: &IoRuntime) -> Result<(Config, Built), ExitCode> {
-    let usage = ExitCode::from(2);
-    let parsed = config::load(path).map_err(|cause| {
-        error!(file = %path.display(), "{cause}");
-        usage
-    })?;
+/// Builds everything, or says on stderr what is wrong with the file.
+fn build(path: &Path, parsed: Parsed, io: &IoRuntime) -> Result<(Config, Built), RunError> {
     let built = build::build(&parsed.config, None, io.handle());
     match (parsed.problems.is_empty(), built) {
         (true, Ok(built)) => Ok((parsed.config, built)),
@@ -108,16 +125,16 @@ fn load(path: &Path, io: &IoRuntime) -> Result<(Config, Built), ExitCode> {
             for problem in check::sorted(parsed.problems, later) {
                 error!(file = %path.display(), "{problem}");
             }
-            Err(usage)
+            Err(RunError::Configuration)
         }
     }
 }
 
 fn serve(
-    path: &Path,
+    (path, sandbox): (&Path, Option<Sandbox>),
     (config, built): (Config, Built),
     (io, hangups): (IoRuntime, reload::Hangups),
-    access_format: Format,
+    formats: Formats,
 ) -> Result<(), RunError> {
     limits::raise_and_warn(&config);
     let sockets = sockets::bind(&config.listeners)?;
@@ -125,7 +142,10 @@ fn serve(
     let activity = Arc::new(Activity::default());
     let connection_limits = Arc::new(ArcSwap::from_pointee(config.server.limits.clone()));
     let snapshot = Arc::new(ArcSwap::new(Arc::clone(&built.snapshot)));
-    let access_log = Arc::new(AccessLogWriter::start(std::io::stdout(), access_format)?);
+    let access_log = Arc::new(AccessLogWriter::start(
+        std::io::stdout(),
+        formats.access_log,
+    )?);
     let drain = Drain::new(Arc::clone(&activity), config.server.drain_timeout);
     let proxy = Proxy {
         snapshot: Arc::clone(&snapshot),
@@ -136,7 +156,7 @@ fn serve(
     let guarded = Guarded::new(service(proxy), limits, raw_refusal);
     let mut service = Service::new("aegis".into(), guarded);
     sockets.listen(&mut service);
-    let reloader = Reloader::new(path, config, built.resources, drain.timeout());
+    let reloader = Reloader::new(path, sandbox, config, built.resources, drain.timeout());
     io.spawn(reloader.run(hangups, snapshot, connection_limits));
     proxy_runtime.block_on(drain.serve(service, sockets.into_fds()))?;
     proxy_runtime.shutdown_background();

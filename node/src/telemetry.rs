@@ -18,6 +18,15 @@ pub enum Format {
     Json,
 }
 
+/// Those of the two logs.
+#[derive(Clone, Copy, Debug)]
+pub struct Formats {
+    /// Of the log.
+    pub log: Format,
+    /// Of the access log.
+    pub access_log: Format,
+}
+
 /// Starts the log at level INFO. `libraries` are directives for code that is not ours;
 /// `RUST_LOG` comes after them and wins. Records are dropped, not waited for, when stderr is stuck; the rest is
 /// written when the guard goes.

@@ -58,7 +58,7 @@ fn a_client_that_resets_the_connection_frees_its_place() {
     let mut leaving = node.connect();
     leaving.send(&Request::get("/").header("x-wait", "1").bytes());
     https.origin.wait_for(1);
-    let at_once = nix::libc::linger {
+    let at_once = libc::linger {
         l_onoff: 1,
         l_linger: 0,
     };

@@ -24,6 +24,7 @@ mod proxying;
 mod reload;
 mod reuse;
 mod routing;
+mod sandbox;
 mod shape;
 mod shipped;
 mod shutdown;

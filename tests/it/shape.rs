@@ -7,11 +7,14 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const LONGEST: usize = 450;
 
 /// A crate, and the modules of `node/src` that may name it.
-const OWNERS: [(&str, &[&str]); 4] = [
+const OWNERS: [(&str, &[&str]); 7] = [
     ("pingora", &["proxy", "listener", "upstream", "server"]),
     ("wasmtime", &["edge"]),
     ("fred", &["cache"]),
     ("reqwest", &["egress"]),
+    ("landlock", &["sandbox"]),
+    ("seccompiler", &["sandbox"]),
+    ("libc", &["sandbox"]),
 ];
 
 const CONFIG_READERS: [&str; 5] = ["config", "main", "lib", "server", "cli"];

@@ -175,7 +175,9 @@ impl<'a> Section<'a> {
 
     /// Something that is off unless the file turns it on.
     pub(super) fn switch(&mut self, key: &'static str) -> bool {
-        self.take(key).is_some_and(|value| value.is_on())
+        self.take(key)
+            .and_then(|value| value.boolean())
+            .unwrap_or(false)
     }
 
     /// One of a few words.

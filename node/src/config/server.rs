@@ -22,6 +22,8 @@ pub struct Server {
     pub threads: usize,
     /// How long work under way may take to finish after SIGTERM.
     pub drain_timeout: Duration,
+    /// Whether the process gives up what it does not need, for good, before it serves.
+    pub sandbox: bool,
     /// What a client may send, hold open and take its time over.
     pub limits: Limits,
 }
@@ -33,6 +35,7 @@ impl Default for Server {
         Self {
             threads: 0,
             drain_timeout: 8 * SECOND,
+            sandbox: false,
             limits: Limits::default(),
         }
     }
@@ -47,6 +50,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Server {
             default.drain_timeout,
             Duration::ZERO..=HOUR,
         ),
+        sandbox: section.switch("sandbox"),
         limits: section.table("limits", read_limits),
     }
 }

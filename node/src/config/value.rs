@@ -74,6 +74,15 @@ impl<'a> Value<'a> {
         found.map(|(_, meaning)| *meaning)
     }
 
+    /// Yes or no.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        let DeValue::Boolean(value) = self.inner else {
+            self.wrong_type("a boolean", "write true or false, without quotes");
+            return None;
+        };
+        Some(*value)
+    }
+
     /// A file or folder; relative ones start from the folder of the configuration.
     pub(super) fn path(&self) -> Option<PathBuf> {
         const REMEDY: &str = "write a path; a relative one starts from this file's folder";
@@ -119,15 +128,6 @@ impl<'a> Value<'a> {
             self.wrong(format!("{} is out of range", self.shown()), REMEDY);
         }
         share
-    }
-
-    /// `true` or `false`; anything else is reported and off.
-    pub(super) fn is_on(&self) -> bool {
-        if let DeValue::Boolean(on) = self.inner {
-            return *on;
-        }
-        self.wrong_type("a boolean", "write true or false");
-        false
     }
 
     pub(super) fn is_string(&self) -> bool {

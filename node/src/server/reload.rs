@@ -5,30 +5,42 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use nix::sys::signal::{SigSet, Signal};
 use tokio::runtime::{Handle, Runtime as IoRuntime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
 use super::build::{self, Built, Resources};
 use super::check::sorted;
+use super::confine;
 use super::drain::DrainTimeout;
 use crate::config::{self, Config};
 use crate::listener::Limits;
 use crate::proxy::Snapshot;
+use crate::sandbox::Sandbox;
 
 /// SIGHUPs as they come; several during one reload become one.
-pub(super) struct Hangups(Signal);
+pub(super) struct Hangups(unix::Signal);
 
-/// Takes SIGHUP over from the system, whose answer to it is to kill the process.
+/// Makes SIGHUP wait until [`hangups`] takes it: the system's own answer to it is to kill the
+/// process. Threads and children that are started meanwhile never get any.
+pub(super) fn hold_hangups() -> std::io::Result<()> {
+    Ok(SigSet::from(Signal::SIGHUP).thread_block()?)
+}
+
+/// Takes SIGHUPs, on the thread that held them.
 pub(super) fn hangups(io: &IoRuntime) -> std::io::Result<Hangups> {
     let _entered = io.enter();
-    signal(SignalKind::hangup()).map(Hangups)
+    let hangups = signal(SignalKind::hangup())?;
+    SigSet::from(Signal::SIGHUP).thread_unblock()?;
+    Ok(Hangups(hangups))
 }
 
 /// Rebuilds from the file whenever told to.
 pub(super) struct Reloader {
     path: PathBuf,
+    sandbox: Option<Arc<Sandbox>>,
     state: Arc<State>,
     drain_timeout: DrainTimeout,
 }
@@ -42,12 +54,14 @@ struct State {
 impl Reloader {
     pub(super) fn new(
         path: &Path,
+        sandbox: Option<Sandbox>,
         config: Config,
         resources: Resources,
         drain_timeout: DrainTimeout,
     ) -> Self {
         Self {
             path: path.to_owned(),
+            sandbox: sandbox.map(Arc::new),
             state: Arc::new(State { config, resources }),
             drain_timeout,
         }
@@ -63,12 +77,10 @@ impl Reloader {
         while hangups.0.recv().await.is_some() {
             let started = Instant::now();
             // Compiling takes its time and must not hold up the host's input and output.
-            let (path, state, io) = (
-                self.path.clone(),
-                Arc::clone(&self.state),
-                Handle::current(),
-            );
-            let rebuilt = spawn_blocking(move || rebuild(&path, &state, &io)).await;
+            let (path, state) = (self.path.clone(), Arc::clone(&self.state));
+            let (sandbox, io) = (self.sandbox.clone(), Handle::current());
+            let rebuilt =
+                spawn_blocking(move || rebuild(&path, sandbox.as_deref(), &state, &io)).await;
             match rebuilt {
                 Ok(Ok((config, built))) => {
                     limits.store(Arc::new(config.server.limits.clone()));
@@ -92,14 +104,19 @@ impl Reloader {
     }
 }
 
-fn rebuild(path: &Path, state: &State, io: &Handle) -> Result<(Config, Built), Vec<String>> {
+fn rebuild(
+    path: &Path,
+    sandbox: Option<&Sandbox>,
+    state: &State,
+    io: &Handle,
+) -> Result<(Config, Built), Vec<String>> {
     let parsed = config::load(path).map_err(|error| vec![error.to_string()])?;
+    if parsed.problems.is_empty() {
+        needs_no_restart(&state.config, &parsed.config, sandbox)?;
+    }
     let built = build::build(&parsed.config, Some(&state.resources), io);
     match (parsed.problems.is_empty(), built) {
-        (true, Ok(built)) => {
-            needs_no_restart(&state.config, &parsed.config)?;
-            Ok((parsed.config, built))
-        }
+        (true, Ok(built)) => Ok((parsed.config, built)),
         (_, built) => {
             let later = built.err().unwrap_or_default();
             let problems = sorted(parsed.problems, later);
@@ -108,8 +125,12 @@ fn rebuild(path: &Path, state: &State, io: &Handle) -> Result<(Config, Built), V
     }
 }
 
-/// Sockets and I/O threads are made once.
-fn needs_no_restart(old: &Config, new: &Config) -> Result<(), Vec<String>> {
+/// Sockets and I/O threads are made once, and what the sandbox grants is granted once.
+fn needs_no_restart(
+    old: &Config,
+    new: &Config,
+    sandbox: Option<&Sandbox>,
+) -> Result<(), Vec<String>> {
     let mut reasons = Vec::new();
     let addresses = |config: &Config| -> Vec<_> {
         config
@@ -123,6 +144,12 @@ fn needs_no_restart(old: &Config, new: &Config) -> Result<(), Vec<String>> {
     }
     if old.server.threads != new.server.threads {
         reasons.push("server.threads changed, which needs a restart".to_owned());
+    }
+    if old.server.sandbox != new.server.sandbox {
+        reasons.push("server.sandbox changed, which needs a restart".to_owned());
+    }
+    if let Some(sandbox) = sandbox {
+        reasons.extend(confine::outside(sandbox, new));
     }
     if reasons.is_empty() {
         return Ok(());

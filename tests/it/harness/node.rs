@@ -13,6 +13,9 @@ use super::http::{Connection, Request, Response};
 use super::lines::{Lines, PATIENCE};
 use super::origin::Origin;
 
+/// An environment variable; with it every node runs with `[server] sandbox = true`.
+const SANDBOX: &str = "AEGIS_TEST_SANDBOX";
+
 /// A directory with a configuration and the files it names, not yet running.
 pub(crate) struct Setup {
     dir: TempDir,
@@ -66,6 +69,16 @@ pub(crate) fn signal(process: u32, name: &str) {
     assert!(kill.success());
 }
 
+fn as_told(toml: String) -> String {
+    if std::env::var_os(SANDBOX).is_none() || toml.contains("sandbox = ") {
+        toml
+    } else if toml.contains("[server]\n") {
+        toml.replacen("[server]\n", "[server]\nsandbox = true\n", 1)
+    } else {
+        format!("{toml}\n[server]\nsandbox = true\n")
+    }
+}
+
 fn command() -> Command {
     let binary = std::env::var_os("AEGIS_BIN")
         .unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_aegis")));
@@ -114,6 +127,7 @@ impl Setup {
 
     /// Runs it until it listens; a port lost to another process in between is tried again.
     pub(crate) fn start(mut self) -> Node {
+        self.toml = as_told(self.toml);
         for _ in 0..3 {
             match self.try_start() {
                 Ok(node) => return node,
@@ -202,6 +216,11 @@ impl Node {
         connection.read("GET")
     }
 
+    /// In the directory of its configuration.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.setup.path(name)
+    }
+
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
@@ -212,7 +231,7 @@ impl Node {
 
     /// Serves another configuration from now on: what the log says of it, `Err` when it was refused.
     pub(crate) fn reload(&mut self, toml: &str) -> Result<String, String> {
-        self.setup.toml = node(toml).toml;
+        self.setup.toml = as_told(node(toml).toml);
         self.setup.write(self.address);
         self.reload_files()
     }
