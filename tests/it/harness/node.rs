@@ -24,6 +24,9 @@ pub(crate) struct Setup {
     environment: Vec<(String, String)>,
 }
 
+/// Lines of the node's log that a failed test shows.
+const SHOWN: usize = 100;
+
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     /// The access log.
@@ -324,7 +327,9 @@ impl Drop for Node {
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {
-            eprintln!("--- the node's log\n{}", self.stderr.all().join("\n"));
+            let log = self.stderr.all();
+            let last = &log[log.len().saturating_sub(SHOWN)..];
+            eprintln!("--- the end of the node's log\n{}", last.join("\n"));
         }
     }
 }
