@@ -9,8 +9,13 @@
 
 mod cpu;
 mod loading;
+mod logs;
 mod memory;
+mod pointers;
+mod secrets;
 mod siege;
+mod state;
+mod tenants;
 mod waiting;
 mod worlds;
 
