@@ -8,9 +8,11 @@
 )]
 
 mod cpu;
+mod forwarding;
 mod loading;
 mod logs;
 mod memory;
+mod output;
 mod pointers;
 mod secrets;
 mod siege;
