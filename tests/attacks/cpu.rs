@@ -88,7 +88,9 @@ fn recursion(locals: usize, each: &str) -> String {
            (call $down (i64.add (local.get 0) (i64.const 1))) {used})"
     );
     let entry = "(i32.wrap_i64 (call $down (i64.const 0)))";
-    module(&format!("{entry})\n{down} (func (result i32) (i32.const 0)"))
+    module(&format!(
+        "{entry})\n{down} (func (result i32) (i32.const 0)"
+    ))
 }
 
 const HOST_CALLS: &str = "
@@ -103,7 +105,8 @@ const HOST_CALLS: &str = "
 
 #[test]
 fn a6_deep_recursion_is_a_trap_wherever_it_ends() {
-    let generous = "limits = { fuel = 1_000_000_000_000, execution_time = \"10s\", cache_calls = 1_000_000 }";
+    let generous =
+        "limits = { fuel = 1_000_000_000_000, execution_time = \"10s\", cache_calls = 1_000_000 }";
     let functions = [
         ("narrow", generous, recursion(0, "")),
         ("wide", generous, recursion(1000, "")),
@@ -111,7 +114,9 @@ fn a6_deep_recursion_is_a_trap_wherever_it_ends() {
         ("widehost", generous, recursion(200, HOST_CALLS)),
     ];
     let siege = Siege::of(several(&functions, ""));
-    for answer in siege.attack(4, |client| client.get(["/narrow", "/wide", "/host", "/widehost"][client.number])) {
+    for answer in siege.attack(4, |client| {
+        client.get(["/narrow", "/wide", "/host", "/widehost"][client.number])
+    }) {
         assert_eq!(answer.error(), (500, "function-trap"));
     }
     assert!(quickest(&siege.node, "/wide") < Duration::from_millis(10));
@@ -156,7 +161,9 @@ fn a7_bulk_operations_end_at_the_same_limits() {
         );
     }
     for (name, ..) in functions {
-        let quickest = running_times(&siege.node, name).into_iter().reduce(f64::min);
+        let quickest = running_times(&siege.node, name)
+            .into_iter()
+            .reduce(f64::min);
         assert!(quickest.unwrap() <= 60.0, "{name} ran {quickest:?} ms");
     }
 }
@@ -164,8 +171,14 @@ fn a7_bulk_operations_end_at_the_same_limits() {
 /// A module whose start function is `start` and whose entry does nothing.
 fn starting(start: &str) -> String {
     module("(i32.const 0)")
-        .replace("(module\n", "(module\n(import \"env\" \"log\" (func $log (param i32 i32)))\n")
-        .replace("(func (export", &format!("(func $start {start}) (start $start) (func (export"))
+        .replace(
+            "(module\n",
+            "(module\n(import \"env\" \"log\" (func $log (param i32 i32)))\n",
+        )
+        .replace(
+            "(func (export",
+            &format!("(func $start {start}) (start $start) (func (export"),
+        )
 }
 
 #[test]
@@ -174,7 +187,11 @@ fn a8_start_functions_run_under_the_same_limits() {
     let functions = [
         ("fuel", "", fixture("start_loop")),
         ("time", ENDLESS_FUEL, fixture("start_loop")),
-        ("calls", ENDLESS_FUEL, starting(&format!("(loop $again {call} (br $again))"))),
+        (
+            "calls",
+            ENDLESS_FUEL,
+            starting(&format!("(loop $again {call} (br $again))")),
+        ),
         ("once", "", starting(call)),
     ];
     let expected = [
@@ -184,7 +201,12 @@ fn a8_start_functions_run_under_the_same_limits() {
         (200, ""),
     ];
     let siege = Siege::of(several(&functions, ""));
-    let got = siege.attack(4, |client| (client.number, client.get(["/fuel", "/time", "/calls", "/once"][client.number])));
+    let got = siege.attack(4, |client| {
+        (
+            client.number,
+            client.get(["/fuel", "/time", "/calls", "/once"][client.number]),
+        )
+    });
     for (number, answer) in got {
         assert_eq!(answer.error(), expected[number]);
     }

@@ -1,7 +1,7 @@
 //! A11, A12, A13, C9: files that are no good modules, offered to `check` and to a reload while the old one serves.
 
 use crate::harness::{answers, module, node};
-use crate::siege::Siege;
+use crate::siege::{Client, Siege};
 use crate::worlds::attacked;
 
 const ENTRY: &str = r#"(func (export "handle_request") (result i32) (i32.const 0))"#;
@@ -203,7 +203,13 @@ fn nested(depth: usize) -> Vec<u8> {
     let code = good.iter().rposition(|byte| *byte == 10).unwrap();
     let entry = &good[code + 3..good.len() - 6];
     let code_section = [&[2][..], entry, &leb(body.len()), &body].concat();
-    [&good[..code], &[10], &leb(code_section.len()), &code_section].concat()
+    [
+        &good[..code],
+        &[10],
+        &leb(code_section.len()),
+        &code_section,
+    ]
+    .concat()
 }
 
 fn leb(mut number: usize) -> Vec<u8> {
@@ -222,14 +228,33 @@ fn a12_compile_bombs_offered_by_reload_do_not_slow_the_routes_that_serve() {
     for some in bombs().chunks(3) {
         siege.attack(1, |client| {
             for (what, bomb) in some {
-                client.node.replace("f", bomb);
-                let refused = client.node.reload_files().err();
-                let named = refused.is_none_or(|line| line.contains("functions.f.module"));
-                assert!(named, "{what}");
-                assert_eq!(client.get("/").status, 200, "{what}");
+                offer(client, what, bomb);
             }
         });
     }
+}
+
+/// Elements at an offset that has to be computed become code: 200,000 of them, in 200 kB and in no function's body.
+#[test]
+fn a12_elements_at_computed_offsets_do_not_hold_a_reload_up() {
+    let elements = "0 ".repeat(10_000);
+    let segment = format!("(elem (offset (i32.add (i32.const 0) (i32.const 0))) func {elements})");
+    let text = format!(
+        "(module {MEMORY} (table 10000 funcref) {ENTRY} {})",
+        segment.repeat(20)
+    );
+    let bomb = wat::parse_str(text).unwrap();
+    let siege = Siege::of(attacked("", &module("(i32.const 0)")));
+    siege.attack(1, |client| offer(client, "elements", &bomb));
+}
+
+/// A reload with `bomb`: taken or refused by name, and the route serves.
+fn offer(client: &mut Client<'_>, what: &str, bomb: &[u8]) {
+    client.node.replace("f", bomb);
+    let refused = client.node.reload_files().err();
+    let named = refused.is_none_or(|line| line.contains("functions.f.module"));
+    assert!(named, "{what}");
+    assert_eq!(client.get("/").status, 200, "{what}");
 }
 
 /// Parts of modules that load, up to the linker, and what the refusal names.
@@ -240,28 +265,54 @@ fn mislinked() -> Vec<(String, &'static str)> {
     let log = "(func (param i32 i32))";
     vec![
         (import("env", "open_the_door", log), "open_the_door"),
-        (import("wasi_snapshot_preview1", "fd_write", log), "fd_write"),
-        (import("wasi_snapshot_preview1", "environ_get", log), "environ_get"),
+        (
+            import("wasi_snapshot_preview1", "fd_write", log),
+            "fd_write",
+        ),
+        (
+            import("wasi_snapshot_preview1", "environ_get", log),
+            "environ_get",
+        ),
         (import("other", "log", log), "other"),
         (import("env", "LOG", log), "LOG"),
         (import("env", "log", "(func (param i32))"), "log"),
-        (import("env", "log", "(func (param i32 i32) (result i32))"), "log"),
+        (
+            import("env", "log", "(func (param i32 i32) (result i32))"),
+            "log",
+        ),
         (import("env", "log", "(func (param i64 i64))"), "log"),
         (import("env", "log", "(global i32)"), "log"),
-        (import("env", "cache_get", "(func (param f32 i32) (result i32))"), "cache_get"),
+        (
+            import("env", "cache_get", "(func (param f32 i32) (result i32))"),
+            "cache_get",
+        ),
         (import("env", "table", "(table 1 funcref)"), "table"),
         (ENTRY.to_owned(), "memory"),
         (format!("(func (export \"memory\")) {ENTRY}"), "memory"),
         (format!("(memory 1) {ENTRY}"), "memory"),
         (
-            format!("(import \"env\" \"memory\" (memory 1)) (export \"memory\" (memory 0)) {ENTRY}"),
+            format!(
+                "(import \"env\" \"memory\" (memory 1)) (export \"memory\" (memory 0)) {ENTRY}"
+            ),
             "memory",
         ),
         (MEMORY.to_owned(), "handle_request"),
-        (format!("{MEMORY} (func (export \"handle_request\") (param i32))"), "handle_request"),
-        (format!("{MEMORY} (func (export \"handle_request\") (result i64) (i64.const 0))"), "handle_request"),
-        (format!("{MEMORY} (global (export \"handle_request\") i32 (i32.const 0))"), "handle_request"),
-        (format!("{MEMORY} {ENTRY} (func (export \"_initialize\") (param i32))"), "_initialize"),
+        (
+            format!("{MEMORY} (func (export \"handle_request\") (param i32))"),
+            "handle_request",
+        ),
+        (
+            format!("{MEMORY} (func (export \"handle_request\") (result i64) (i64.const 0))"),
+            "handle_request",
+        ),
+        (
+            format!("{MEMORY} (global (export \"handle_request\") i32 (i32.const 0))"),
+            "handle_request",
+        ),
+        (
+            format!("{MEMORY} {ENTRY} (func (export \"_initialize\") (param i32))"),
+            "_initialize",
+        ),
     ]
 }
 
@@ -272,11 +323,20 @@ fn a13_wrong_imports_and_exports_are_refused_by_name_while_the_old_module_serves
     siege.node.reload_files().unwrap();
     let wrong: Vec<_> = mislinked()
         .into_iter()
-        .map(|(parts, name)| (wat::parse_str(format!("(module {parts})")).unwrap(), parts, name))
+        .map(|(parts, name)| {
+            (
+                wat::parse_str(format!("(module {parts})")).unwrap(),
+                parts,
+                name,
+            )
+        })
         .collect();
     for (_, parts, name) in &wrong {
         let (code, printed) = answers("", &format!("(module {parts})")).check(&[]);
-        assert!(code == Some(1) && printed.contains(name), "{parts}: {printed}");
+        assert!(
+            code == Some(1) && printed.contains(name),
+            "{parts}: {printed}"
+        );
     }
     siege.attack(1, |client| {
         for (file, parts, name) in &wrong {
@@ -298,7 +358,10 @@ fn c9_a_changed_byte_under_a_pin_is_refused_while_the_old_module_serves() {
     let siege = Siege::of(attacked(&format!("sha256 = \"{pin}\""), &text));
     assert_eq!(siege.node.get("/").text(), "old");
     let mut changed = file.clone();
-    let at = changed.windows(3).position(|window| window == b"old").unwrap();
+    let at = changed
+        .windows(3)
+        .position(|window| window == b"old")
+        .unwrap();
     changed[at] = b'c';
     siege.attack(1, |client| {
         client.node.replace("f", &changed);

@@ -31,15 +31,24 @@ fn records(events: &[Value]) -> Vec<&str> {
 /// Logs one byte at a time until its time is over: some gigabytes in a day, if they were kept.
 #[test]
 fn a10_records_past_the_cap_are_counted_and_dropped() {
-    let body = "(loop $again (call $log (i32.const 0x400) (i32.const 1)) (br $again)) (i32.const 0)";
+    let body =
+        "(loop $again (call $log (i32.const 0x400) (i32.const 1)) (br $again)) (i32.const 0)";
     let siege = Siege::of(attacked(ENDLESS_FUEL, &module(body)));
     let answers = siege.attack(2, |client| client.get("/"));
-    assert!(answers.iter().all(|answer| answer.error() == (500, "function-time")));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.error() == (500, "function-time"))
+    );
     let dropped = |line: &str| line.contains("were dropped");
     siege.node.stderr.wait_for(dropped);
     let events = events(&siege.node);
     let kept = records(&events).len();
-    assert!(kept <= answers.len() * (CAP / LEAST), "{kept} records of {}", answers.len());
+    assert!(
+        kept <= answers.len() * (CAP / LEAST),
+        "{kept} records of {}",
+        answers.len()
+    );
     let dropped: u64 = events
         .iter()
         .filter_map(|event| event["fields"]["dropped"].as_u64())
@@ -58,7 +67,10 @@ fn a10_a_long_record_is_cut_and_counts_for_what_is_left() {
            (br_if $again (i32.lt_u (local.get $i) (i32.const 1000))))
          (call $log {the end})",
     );
-    let guest = guest.replace("(memory (export \"memory\") 40)", "(memory (export \"memory\") 800)");
+    let guest = guest.replace(
+        "(memory (export \"memory\") 40)",
+        "(memory (export \"memory\") 800)",
+    );
     let keys = "limits = { fuel = 1_000_000_000, execution_time = \"2s\" }";
     let siege = Siege::of(attacked(keys, &guest));
     let served = siege.storm(2, |client| client.get("/").status);
@@ -82,7 +94,11 @@ fn a10_records_stay_on_their_line_and_off_the_terminal() {
     ];
     let functions = hostile.map(|(name, text)| {
         let text = text.replace('{', "\\7b").replace('}', "\\7d");
-        (name, "", module(&format!("(call $log {{{text}}}) (i32.const 0)")))
+        (
+            name,
+            "",
+            module(&format!("(call $log {{{text}}}) (i32.const 0)")),
+        )
     });
     let siege = Siege::of(several(&functions, ""));
     let paths = functions.map(|(name, ..)| format!("/{name}"));

@@ -12,6 +12,7 @@ mod forwarding;
 mod loading;
 mod logs;
 mod memory;
+mod names;
 mod output;
 mod pointers;
 mod secrets;

@@ -26,7 +26,9 @@ fn a3_a_page_past_the_limit_is_refused_and_the_last_one_within_it_works() {
         ("traps", "", fixture("memory_hog")),
     ];
     let siege = Siege::of(several(&functions, ""));
-    for answer in siege.attack(4, |client| client.get(["/grows", "/traps"][client.number % 2])) {
+    for answer in siege.attack(4, |client| {
+        client.get(["/grows", "/traps"][client.number % 2])
+    }) {
         match answer.status {
             200 => assert_eq!(answer.text(), "-1\n40\n77\n-1\n"),
             _ => assert_eq!(answer.error(), (500, "function-memory")),
@@ -84,8 +86,14 @@ fn a3_hogs_without_a_share_hold_no_more_than_the_edges_memory() {
 #[test]
 fn a4_a_table_past_the_limit_is_refused() {
     let table = |least: u32, more: u32| {
-        report(&format!("(call $note (table.grow $t (ref.null func) (i32.const {more})))"))
-            .replacen("(func $byte", &format!("(table $t {least} funcref) (func $byte"), 1)
+        report(&format!(
+            "(call $note (table.grow $t (ref.null func) (i32.const {more})))"
+        ))
+        .replacen(
+            "(func $byte",
+            &format!("(table $t {least} funcref) (func $byte"),
+            1,
+        )
     };
     let functions = [
         ("within", "", table(1, 9_999)),
@@ -93,9 +101,15 @@ fn a4_a_table_past_the_limit_is_refused() {
         ("traps", "", fixture("table_hog")),
     ];
     let siege = Siege::of(several(&functions, ""));
-    let expected = [(200, "", "1\n"), (200, "", "-1\n"), (500, "function-memory", "")];
+    let expected = [
+        (200, "", "1\n"),
+        (200, "", "-1\n"),
+        (500, "function-memory", ""),
+    ];
     let paths = ["/within", "/past", "/traps"];
-    for (number, answer) in siege.attack(3, |client| (client.number, client.get(paths[client.number]))) {
+    for (number, answer) in siege.attack(3, |client| {
+        (client.number, client.get(paths[client.number]))
+    }) {
         let (status, code, text) = expected[number];
         assert_eq!(answer.error(), (status, code));
         assert!(status == 500 || answer.text() == text, "{}", answer.text());
@@ -112,9 +126,15 @@ fn a3_a4_a5_modules_that_begin_past_the_limits_are_refused() {
         (format!("{memory} (table 1000000 funcref)"), "table"),
         (format!("{memory} (table 10001 funcref)"), "table"),
         (format!("{memory} (memory 1)"), "memor"),
-        (format!("{memory} (table 1 funcref) (table 1 funcref)"), "table"),
+        (
+            format!("{memory} (table 1 funcref) (table 1 funcref)"),
+            "table",
+        ),
         (r#"(memory (export "memory") i64 1)"#.to_owned(), "memory"),
-        (r#"(memory (export "memory") 1 1 shared)"#.to_owned(), "memor"),
+        (
+            r#"(memory (export "memory") 1 1 shared)"#.to_owned(),
+            "memor",
+        ),
     ];
     let modules: Vec<_> = refused
         .iter()
@@ -125,7 +145,10 @@ fn a3_a4_a5_modules_that_begin_past_the_limits_are_refused() {
         for (module, (parts, reason)) in modules.iter().zip(&refused) {
             client.node.replace("f", module);
             let line = client.node.reload_files().expect_err(parts);
-            assert!(line.contains("functions.f") && line.contains(reason), "{line}");
+            assert!(
+                line.contains("functions.f") && line.contains(reason),
+                "{line}"
+            );
             assert_eq!(client.get("/").text(), "1\n");
         }
     });

@@ -20,7 +20,10 @@ fn fields(wire: &str) -> Vec<String> {
 
 fn count(fields: &[String], name: &str) -> usize {
     let prefix = format!("{name}:");
-    fields.iter().filter(|field| field.starts_with(&prefix)).count()
+    fields
+        .iter()
+        .filter(|field| field.starts_with(&prefix))
+        .count()
 }
 
 /// The guest `body` answering by itself, and in front of an upstream.
@@ -37,7 +40,17 @@ fn both(guest: &str, attack: impl Fn(&mut Client<'_>) + Sync) {
 
 #[test]
 fn d1_no_name_or_value_splits_a_header() {
-    let names = ["", "X\\0d\\0aY", "X\\0aY", "X Y", "X\\00Y", "x:y", "x\\09", "X\\0d\\0aSet-Cookie: x=1", "\\ff"];
+    let names = [
+        "",
+        "X\\0d\\0aY",
+        "X\\0aY",
+        "X Y",
+        "X\\00Y",
+        "x:y",
+        "x\\09",
+        "X\\0d\\0aSet-Cookie: x=1",
+        "\\ff",
+    ];
     let values = [
         "a\\0d\\0aSet-Cookie: x=1",
         "a\\0aSet-Cookie: x=1",
@@ -62,7 +75,15 @@ fn d1_no_name_or_value_splits_a_header() {
         let wire = wire(client.node, "GET", "/");
         let (_, answer) = wire.split_once("\r\n\r\n").unwrap();
         assert!(answer.contains(&refused), "{wire:?}");
-        for trace in ["Set-Cookie", "set-cookie", "x-evil", "<script>", "\0", "x-y", "X\r"] {
+        for trace in [
+            "Set-Cookie",
+            "set-cookie",
+            "x-evil",
+            "<script>",
+            "\0",
+            "x-y",
+            "X\r",
+        ] {
             assert!(!wire.contains(trace), "{trace:?} in {wire:?}");
         }
         assert!(!wire.replace("\r\n", "").contains('\r'), "{wire:?}");
@@ -70,10 +91,30 @@ fn d1_no_name_or_value_splits_a_header() {
 }
 
 const OWNED: [&str; 24] = [
-    "content-length", "Transfer-Encoding", "connection", "keep-alive", "proxy-authenticate", "Proxy-Connection",
-    "proxy-authorization", "te", "trailer", "upgrade", "Host", "date", "forwarded", "x-forwarded-for",
-    "X-Forwarded-Host", "x-forwarded-proto", "x-forwarded-", "x-real-ip", "via", "cdn-loop", "x-aegis-error",
-    "X-Aegis-Anything", ":status", ":path",
+    "content-length",
+    "Transfer-Encoding",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "Proxy-Connection",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "upgrade",
+    "Host",
+    "date",
+    "forwarded",
+    "x-forwarded-for",
+    "X-Forwarded-Host",
+    "x-forwarded-proto",
+    "x-forwarded-",
+    "x-real-ip",
+    "via",
+    "cdn-loop",
+    "x-aegis-error",
+    "X-Aegis-Anything",
+    ":status",
+    ":path",
 ];
 
 #[test]
@@ -94,8 +135,20 @@ fn d2_the_headers_of_the_host_are_refused_and_it_frames_alone() {
         }
         let fields = fields(&wire(client.node, "GET", "/"));
         assert_eq!(count(&fields, "date"), 1, "{fields:?}");
-        assert_eq!(count(&fields, "content-length") + count(&fields, "transfer-encoding"), 1, "{fields:?}");
-        for name in ["x-aegis-error", "x-aegis-anything", "via", "te", "upgrade", "host", "x-real-ip"] {
+        assert_eq!(
+            count(&fields, "content-length") + count(&fields, "transfer-encoding"),
+            1,
+            "{fields:?}"
+        );
+        for name in [
+            "x-aegis-error",
+            "x-aegis-anything",
+            "via",
+            "te",
+            "upgrade",
+            "host",
+            "x-real-ip",
+        ] {
             assert_eq!(count(&fields, name), 0, "{fields:?}");
         }
     });
@@ -120,10 +173,18 @@ fn d3_only_final_statuses_and_no_body_where_http_has_none() {
         assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
         assert_eq!(told.matches("-1/2\n").count(), 26, "{told}");
         assert!(!told.contains("HTTP/1.1 1"), "{told}");
-        for (method, path, status) in [("GET", "/five", 204), ("GET", "/sixth", 304), ("HEAD", "/head/", 304), ("HEAD", "/longest", 200)] {
+        for (method, path, status) in [
+            ("GET", "/five", 204),
+            ("GET", "/sixth", 304),
+            ("HEAD", "/head/", 304),
+            ("HEAD", "/longest", 200),
+        ] {
             let told = wire(client.node, method, path);
             assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{told}");
-            assert!(told.ends_with("\r\n\r\n") && !told.contains("SMUGGLED"), "{told}");
+            assert!(
+                told.ends_with("\r\n\r\n") && !told.contains("SMUGGLED"),
+                "{told}"
+            );
             assert_eq!(client.send(&Request::new(method, path)).status, status);
         }
     });
@@ -144,11 +205,17 @@ fn repeated(times: u32, call: &str) -> String {
 
 #[test]
 fn d4_headers_stop_at_their_number_and_size() {
-    let many = repeated(10_000, "(call $response_add_header {x-many} (i32.const 0x200000) (i32.const 1))");
+    let many = repeated(
+        10_000,
+        "(call $response_add_header {x-many} (i32.const 0x200000) (i32.const 1))",
+    );
     let fill = "(memory.fill (i32.const 0x100000) (i32.const 97) (i32.const 0x100000))";
     let long = "(call $tried (call $response_set_header {x-long} (i32.const 0x100000) (i32.const 1000000)))
         (call $tried (call $response_set_header (i32.const 0x100000) (i32.const 1000000) {v}))";
-    let thick = repeated(10_000, "(call $response_add_header {x-thick} (i32.const 0x100000) (i32.const 1000))");
+    let thick = repeated(
+        10_000,
+        "(call $response_add_header {x-thick} (i32.const 0x100000) (i32.const 1000))",
+    );
     let keys = "limits = { fuel = 1_000_000_000, execution_time = \"5s\" }";
     let siege = Siege::of(attacked(keys, &report(&format!("{fill}{long}{many}"))));
     siege.attack(2, |client| {
@@ -174,24 +241,63 @@ fn d4_headers_stop_at_their_number_and_size() {
 /// A gigabyte in pieces: each one replaces the last, and none may be larger than the answer.
 #[test]
 fn d4_bodies_stop_at_their_size() {
-    let tiny = repeated(1_000_000, "(call $response_set_body (i32.const 0x200000) (i32.const 1))");
-    let large = repeated(100, "(call $response_set_body (i32.const 0) (i32.const 10485760))");
+    let tiny = repeated(
+        1_000_000,
+        "(call $response_set_body (i32.const 0x200000) (i32.const 1))",
+    );
+    let large = repeated(
+        100,
+        "(call $response_set_body (i32.const 0) (i32.const 10485760))",
+    );
     let past = "(call $tried (call $response_set_body (i32.const 0) (i32.const 10485761)))";
-    let text = report(&format!("{tiny}{large}{past}"))
-        .replace("(memory (export \"memory\") 40)", "(memory (export \"memory\") 200)");
-    let keys = "limits = { fuel = 1_000_000_000_000, execution_time = \"20s\", wall_time = \"20s\" }";
+    let text = report(&format!("{tiny}{large}{past}")).replace(
+        "(memory (export \"memory\") 40)",
+        "(memory (export \"memory\") 200)",
+    );
+    let keys =
+        "limits = { fuel = 1_000_000_000_000, execution_time = \"20s\", wall_time = \"20s\" }";
     let siege = Siege::of(attacked(keys, &text));
     let before = siege.peak();
     for answer in siege.storm(1, |client| client.get("/").text()) {
-        assert_eq!(answer.lines().collect::<Vec<_>>(), ["1000000", "0", "100", "0", "-1/3"]);
+        assert_eq!(
+            answer.lines().collect::<Vec<_>>(),
+            ["1000000", "0", "100", "0", "-1/3"]
+        );
     }
     let more = siege.peak() - before;
     assert!(more < 64 << 20, "the node took {more} bytes more");
     drop(siege);
-    let largest = "(drop (call $response_set_body (i32.const 0) (i32.const 10485760))) (i32.const 0)";
-    let text = module(largest).replace("(memory (export \"memory\") 40)", "(memory (export \"memory\") 200)");
+    let largest =
+        "(drop (call $response_set_body (i32.const 0) (i32.const 10485760))) (i32.const 0)";
+    let text = module(largest).replace(
+        "(memory (export \"memory\") 40)",
+        "(memory (export \"memory\") 200)",
+    );
     let siege = Siege::of(attacked("", &text));
     for answer in siege.attack(1, |client| client.get("/")) {
-        assert_eq!((answer.status, answer.body.len(), answer.complete), (200, 10 << 20, true));
+        assert_eq!(
+            (answer.status, answer.body.len(), answer.complete),
+            (200, 10 << 20, true)
+        );
     }
+}
+
+/// Clients that ask for the largest body and never read it: what waits for them counts, too.
+#[test]
+fn d4_bodies_nobody_reads_are_held_within_the_edges_memory() {
+    let largest =
+        "(drop (call $response_set_body (i32.const 0) (i32.const 10485760))) (i32.const 0)";
+    let text = module(largest).replace(
+        "(memory (export \"memory\") 40)",
+        "(memory (export \"memory\") 200)",
+    );
+    let siege = Siege::of(attacked("[edge]\nmemory = \"128MiB\"", &text));
+    let before = siege.peak();
+    let mut unread: Vec<_> = (0..100).map(|_| siege.node.connect()).collect();
+    for connection in &mut unread {
+        connection.send(&Request::get("/").bytes());
+    }
+    siege.storm(1, |_| ());
+    let more = (siege.peak() - before) >> 20;
+    assert!(more < 200, "the node took {more} MiB more");
 }

@@ -65,12 +65,25 @@ fn matrix(url: &str) -> (String, Vec<String>) {
             }
         }
     }
-    for (to, offset, length) in [(-1, 0, 2), (END - 1, 0, 2), (END, 0, 1), (0, -1, 2), (0, 0, -1), (0, 1, 2), (0x10_0000, 0, 3), (0x10_0000, 3, 0)] {
-        body += &format!("(call $tried (call $get_shared_buffer (i32.const {to}) (i32.const {offset}) (i32.const {length})))\n");
+    for (to, offset, length) in [
+        (-1, 0, 2),
+        (END - 1, 0, 2),
+        (END, 0, 1),
+        (0, -1, 2),
+        (0, 0, -1),
+        (0, 1, 2),
+        (0x10_0000, 0, 3),
+        (0x10_0000, 3, 0),
+    ] {
+        body += &format!(
+            "(call $tried (call $get_shared_buffer (i32.const {to}) (i32.const {offset}) (i32.const {length})))\n"
+        );
         tried.push(format!("get_shared_buffer {to} {offset} {length}"));
     }
     for (pointer, length) in OUTSIDE {
-        body += &format!("(drop (call $response_set_status (i32.const 1))) (call $log (i32.const {pointer}) (i32.const {length})) (call $note (call $last_error_code))\n");
+        body += &format!(
+            "(drop (call $response_set_status (i32.const 1))) (call $log (i32.const {pointer}) (i32.const {length})) (call $note (call $last_error_code))\n"
+        );
         tried.push(format!("log {pointer} {length}"));
     }
     // The buffer is still the URI's, no key was set, and the bytes at the end of memory are untouched.
@@ -88,14 +101,25 @@ fn b1_every_import_refuses_every_pair_outside_and_does_nothing_of_it() {
     for answer in siege.attack(4, |client| client.get("/b")) {
         let text = answer.text();
         let results: Vec<&str> = text.lines().collect();
-        assert_eq!((answer.status, results.len()), (200, tried.len() + 3), "{text}");
+        assert_eq!(
+            (answer.status, results.len()),
+            (200, tried.len() + 3),
+            "{text}"
+        );
         for (tried, result) in tried.iter().zip(&results) {
-            let expected = if tried.starts_with("log") { "2" } else { "-1/2" };
+            let expected = if tried.starts_with("log") {
+                "2"
+            } else {
+                "-1/2"
+            };
             assert_eq!(result, &expected, "{tried}");
         }
         assert_eq!(results[tried.len()..], ["/b", "-1/1", "0"]);
         let header = |name| answer.header(name);
-        assert_eq!((header("x-set"), header("x-add"), header("x-kept")), (None, None, Some("v")));
+        assert_eq!(
+            (header("x-set"), header("x-add"), header("x-kept")),
+            (None, None, Some("v"))
+        );
     }
     assert!(https.origin.requests().is_empty());
 }
@@ -107,8 +131,11 @@ fn b1_the_empty_pair_at_the_end_of_memory_is_inside() {
         .iter()
         .flat_map(|import| (0..import.1.len()).map(|at| call(*import, at, EMPTY_AT_THE_END)))
         .collect();
-    let body = format!("{calls} (drop (call $request_get_uri))
-        (call $tried (call $get_shared_buffer (i32.const {END}) (i32.const 0) (i32.const 0)))").replace("URL", &https.url("/"));
+    let body = format!(
+        "{calls} (drop (call $request_get_uri))
+        (call $tried (call $get_shared_buffer (i32.const {END}) (i32.const 0) (i32.const 0)))"
+    )
+    .replace("URL", &https.url("/"));
     let siege = Siege::of(https.reachable_from(attacked(EGRESS, &report(&body))));
     let answers = siege.attack(2, |client| client.get("/").text());
     // Empty keys, URLs and names are refused for what they are; empty values, bodies and types are values.
@@ -180,12 +207,28 @@ fn b3_memory_may_grow_between_calls_and_ranges_may_overlap() {
 
 #[test]
 fn b4_nothing_past_the_end_of_the_shared_buffer_is_written() {
-    let mut body = String::from("(memory.fill (i32.const 0x100000) (i32.const 0xaa) (i32.const 64)) (drop (call $request_get_uri))\n");
-    for (offset, length) in [(0, 6), (5, 1), (6, 0), (1, 5), (4, 2), (-1, 2), (0, -1), (0x7fff_ffff, 1)] {
-        body += &format!("(call $tried (call $get_shared_buffer (i32.const 0x100000) (i32.const {offset}) (i32.const {length})))\n");
+    let mut body = String::from(
+        "(memory.fill (i32.const 0x100000) (i32.const 0xaa) (i32.const 64)) (drop (call $request_get_uri))\n",
+    );
+    for (offset, length) in [
+        (0, 6),
+        (5, 1),
+        (6, 0),
+        (1, 5),
+        (4, 2),
+        (-1, 2),
+        (0, -1),
+        (0x7fff_ffff, 1),
+    ] {
+        body += &format!(
+            "(call $tried (call $get_shared_buffer (i32.const 0x100000) (i32.const {offset}) (i32.const {length})))\n"
+        );
     }
     for offset in [0, 8, 16, 56] {
-        body += &format!("(call $note64 (i64.load (i32.const {})))\n", 0x10_0000 + offset);
+        body += &format!(
+            "(call $note64 (i64.load (i32.const {})))\n",
+            0x10_0000 + offset
+        );
     }
     body += "(call $tried (call $get_shared_buffer (i32.const 0x100000) (i32.const 4) (i32.const 1)))
         (call $note (i32.load8_u (i32.const 0x100000))) (call $note (i32.load8_u (i32.const 0x100001)))";
@@ -214,7 +257,10 @@ fn b5_names_and_urls_that_are_not_text_are_refused() {
         ("http_get", "{https://\\c3\\28.example.com/}"),
         ("http_delete", "{https://api.example.com/a b}"),
         ("http_delete", "{https://api.example.com\\5c@evil.example/}"),
-        ("http_post", "{https://api.example.com:1/} {b} {text\\0d\\0aHost: evil}"),
+        (
+            "http_post",
+            "{https://api.example.com:1/} {b} {text\\0d\\0aHost: evil}",
+        ),
         ("http_post", "{https://api.example.com:1/} {b} {\\00}"),
     ];
     let body: String = refused

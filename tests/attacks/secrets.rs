@@ -45,11 +45,22 @@ fn c5_one_routes_function_does_not_alter_another_routes_answers() {
     });
     for (host, answer) in &answers {
         let poisoned = *host == "a.test";
-        let (status, body) = if poisoned { (203, "poisoned") } else { (200, "page of /shared?q=1") };
-        assert_eq!((answer.status, answer.text().as_str()), (status, body), "{host}");
+        let (status, body) = if poisoned {
+            (203, "poisoned")
+        } else {
+            (200, "page of /shared?q=1")
+        };
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (status, body),
+            "{host}"
+        );
         assert_eq!(answer.header("x-poison").is_some(), poisoned, "{host}");
     }
-    assert!(origin.requests().len() >= answers.len(), "answers were shared");
+    assert!(
+        origin.requests().len() >= answers.len(),
+        "answers were shared"
+    );
 }
 
 /// Names a function might try, and where they would lead if it had them.
@@ -75,7 +86,15 @@ fn last_error_of(call: &str) -> String {
 
 /// What must be in no text a guest or a client gets.
 const PRIVATE: [&str; 9] = [
-    "hunter2", "t0ken", "127.0.0.1", "::1", "/tmp", "aegis.toml", ".wasm", ".rs", "redis",
+    "hunter2",
+    "t0ken",
+    "127.0.0.1",
+    "::1",
+    "/tmp",
+    "aegis.toml",
+    ".wasm",
+    ".rs",
+    "redis",
 ];
 
 fn assert_private(text: &str) {
@@ -92,21 +111,42 @@ fn c6_a_function_finds_no_environment_no_file_and_no_others_configuration() {
         .map(|name| format!("(call $tried (call $config_get {{{name}}})) (call $tried (call $cache_get {{{name}}}))
             (call $tried (call $request_get_header {{{}}}))\n", name.replace(['/', '.'], "-").trim_matches('-')))
         .collect();
-    let urls: String = ["file:///etc/passwd", "http://169.254.169.254/", "https://169.254.169.254/", "https://localhost/", "unix:/run/x"]
-        .iter()
-        .map(|url| format!("(call $note (call $http_get {{{url}}}))\n"))
-        .collect();
+    let urls: String = [
+        "file:///etc/passwd",
+        "http://169.254.169.254/",
+        "https://169.254.169.254/",
+        "https://localhost/",
+        "unix:/run/x",
+    ]
+    .iter()
+    .map(|url| format!("(call $note (call $http_get {{{url}}}))\n"))
+    .collect();
     let own = report("(call $text (call $config_get {secret}))");
     let functions = [
-        ("curious", "config = { greeting = \"hello\" }", report(&format!("{looks}{urls}"))),
-        ("other", "config = { secret = \"hunter2 ${SECRET_TOKEN}\" }", own),
+        (
+            "curious",
+            "config = { greeting = \"hello\" }",
+            report(&format!("{looks}{urls}")),
+        ),
+        (
+            "other",
+            "config = { secret = \"hunter2 ${SECRET_TOKEN}\" }",
+            own,
+        ),
     ];
     let siege = Siege::of(several(&functions, "").environment("SECRET_TOKEN", &"t0ken"));
     assert_eq!(siege.node.get("/other").text(), "hunter2 t0ken\n");
     for text in siege.attack(2, |client| client.get("/curious").text()) {
         assert_eq!(text, "-1/1\n".repeat(3 * CURIOUS.len()) + &"-1\n".repeat(5));
     }
-    for import in ["environ_get", "path_open", "fd_read", "sock_open", "proc_exit", "clock_time_get"] {
+    for import in [
+        "environ_get",
+        "path_open",
+        "fd_read",
+        "sock_open",
+        "proc_exit",
+        "clock_time_get",
+    ] {
         let text = format!("(module (import \"wasi_snapshot_preview1\" \"{import}\" (func (param i32 i32) (result i32)))
             (memory (export \"memory\") 1) (func (export \"handle_request\")))");
         let setup = node("[functions.f]\nmodule = \"f.wasm\"\n[[routes]]\nfunctions = [\"f\"]");
@@ -144,14 +184,25 @@ fn c6_errors_tell_neither_paths_nor_addresses() {
     ] {
         body += &last_error_of(call);
     }
-    let egress = EGRESS.replace("\"api.example.com:{port}\"", &format!("\"*:{port}\", \"*:{absent}\""));
-    let keys = format!("limits = {{ execution_time = \"5s\" }}\n{egress}\n[cache]\nurl = \"redis://:hunter2@{{redis}}\"");
-    let functions = ["unreachable", "(i32.const -1)"].map(|end| module(&format!("(drop (call $cache_get {{k}})) {end}")));
-    let setup = https.reachable_from(attacked(&keys, &report(&body))).set("redis", &redis.address);
+    let egress = EGRESS.replace(
+        "\"api.example.com:{port}\"",
+        &format!("\"*:{port}\", \"*:{absent}\""),
+    );
+    let keys = format!(
+        "limits = {{ execution_time = \"5s\" }}\n{egress}\n[cache]\nurl = \"redis://:hunter2@{{redis}}\""
+    );
+    let functions = ["unreachable", "(i32.const -1)"]
+        .map(|end| module(&format!("(drop (call $cache_get {{k}})) {end}")));
+    let setup = https
+        .reachable_from(attacked(&keys, &report(&body)))
+        .set("redis", &redis.address);
     redis.kill();
     let siege = Siege::of(setup);
     for text in siege.attack(1, |client| client.get("/").text()) {
-        assert!(text.lines().count() >= urls.len() + 8 && text.lines().all(|line| line.len() > 3), "{text}");
+        assert!(
+            text.lines().count() >= urls.len() + 8 && text.lines().all(|line| line.len() > 3),
+            "{text}"
+        );
         assert_private(&text);
     }
     // Clients are told a code, whatever happened.
@@ -178,7 +229,8 @@ fn c7_the_clock_stands_still_while_a_guest_runs() {
          (call $note64 (call $time_now)) {SPIN} (call $note64 (call $time_now))",
         https.url("/")
     );
-    let keys = format!("limits = {{ fuel = 1_000_000_000_000, execution_time = \"5s\" }}\n{EGRESS}");
+    let keys =
+        format!("limits = {{ fuel = 1_000_000_000_000, execution_time = \"5s\" }}\n{EGRESS}");
     let siege = Siege::of(https.reachable_from(attacked(&keys, &report(&body))));
     for text in siege.attack(1, |client| client.get("/").text()) {
         let told: Vec<i64> = text.lines().map(|line| line.parse().unwrap()).collect();

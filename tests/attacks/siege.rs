@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::lines::PATIENCE;
 use crate::harness::http::Response;
+use crate::harness::lines::PATIENCE;
 use crate::harness::{Connection, Gate, Node, Request, Setup};
 use crate::worlds::{FIXED, FUNCTION};
 
@@ -92,7 +92,12 @@ impl Siege {
             got.extend(more);
             self.recovered(&warm);
             if std::env::var_os("SIEGE_SHOW").is_some() {
-                eprintln!("quiet {quiet:?}, attacked {attacked:?}, {} answers, {:?} then {:?}", got.len(), warm, Footprint::of(&self.node));
+                eprintln!(
+                    "quiet {quiet:?}, attacked {attacked:?}, {} answers, {:?} then {:?}",
+                    got.len(),
+                    warm,
+                    Footprint::of(&self.node)
+                );
             }
             match attacked.verdict(&quiet) {
                 Ok(()) => return got,
@@ -145,8 +150,9 @@ impl Siege {
             let attackers: Vec<_> = (0..clients)
                 .map(|number| scope.spawn(move || attacker(number)))
                 .collect();
+            let end = End(over);
             let result = meanwhile(&self.node);
-            over.store(true, Ordering::Relaxed);
+            drop(end);
             let got = attackers.into_iter().flat_map(|thread| {
                 thread
                     .join()
@@ -180,6 +186,15 @@ impl Siege {
             let ended = self.node.stderr.closed_within(Duration::from_millis(10));
             assert!(!ended, "the node ended");
         }
+    }
+}
+
+/// Ends an attack when dropped, also by a measurement that failed.
+struct End<'s>(&'s AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -260,7 +275,14 @@ fn measure(node: &Node, route: &str) -> Duration {
     let lanes = thread::scope(|scope| {
         let lane = |first| {
             let failed = &failed;
-            scope.spawn(move || lane(node, route, start + first * Duration::from_secs(1) / RATE, failed))
+            scope.spawn(move || {
+                lane(
+                    node,
+                    route,
+                    start + first * Duration::from_secs(1) / RATE,
+                    failed,
+                )
+            })
         };
         let lanes: Vec<_> = (0..LANES).map(lane).collect();
         lanes

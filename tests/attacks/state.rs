@@ -28,9 +28,16 @@ fn entry(name: &str, module: &str) -> String {
 
 /// Each end on a route of its own, the probe beside them.
 fn leaving(https: &Https) -> Setup {
-    let ends: String = ENDS.iter().map(|(name, ..)| entry(name, "leaver")).collect();
+    let ends: String = ENDS
+        .iter()
+        .map(|(name, ..)| entry(name, "leaver"))
+        .collect();
     // The grant goes to the last one, which is the one that waits.
-    let toml = format!("{}{}{ends}{EGRESS}\n{EDGE}", entry("probe", "leaver"), entry("itself", "leaver"));
+    let toml = format!(
+        "{}{}{ends}{EGRESS}\n{EDGE}",
+        entry("probe", "leaver"),
+        entry("itself", "leaver")
+    );
     let guest = fixture("leaver").replace("00000", &https.port().to_string());
     https.reachable_from(beside_control(&toml).wasm("leaver", guest))
 }
@@ -38,7 +45,10 @@ fn leaving(https: &Https) -> Setup {
 fn silent() -> (Https, Gate) {
     let gate = Gate::default();
     let closed = gate.clone();
-    (Https::start(move |_| Answer::ok("late").held(&closed)), gate)
+    (
+        Https::start(move |_| Answer::ok("late").held(&closed)),
+        gate,
+    )
 }
 
 #[test]
@@ -53,7 +63,10 @@ fn c1_nothing_passes_from_one_invocation_to_the_next_however_it_ends() {
         client.get("/probe").text()
     });
     gate.open();
-    assert!(answers.iter().all(|answer| answer == "clean"), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer == "clean"),
+        "{answers:?}"
+    );
 }
 
 /// The client goes away while its guest runs or waits.
@@ -69,7 +82,10 @@ fn c1_nothing_stays_of_an_invocation_whose_client_went_away() {
         client.get("/probe").text()
     });
     gate.open();
-    assert!(answers.iter().all(|answer| answer == "clean"), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer == "clean"),
+        "{answers:?}"
+    );
 }
 
 /// A module whose memory begins full of marks, as data: what it shares with others is the place it ran in.
@@ -101,7 +117,10 @@ fn c1_a_module_without_data_sees_none_of_one_with_data() {
         client.get("/probe").text()
     });
     gate.open();
-    assert!(answers.iter().all(|answer| answer == "clean"), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer == "clean"),
+        "{answers:?}"
+    );
 }
 
 /// One function whose module is exchanged by reloads between the one that marks and the one that looks.
@@ -124,5 +143,8 @@ fn c1_a_module_swapped_in_by_a_reload_sees_nothing_of_the_one_before() {
         exchange(client, &modules[1]);
         [(); 8].map(|()| client.get("/f").text())
     });
-    assert!(answers.iter().flatten().all(|answer| answer == "clean"), "{answers:?}");
+    assert!(
+        answers.iter().flatten().all(|answer| answer == "clean"),
+        "{answers:?}"
+    );
 }

@@ -24,16 +24,26 @@ const KEYS: [(&str, usize); 12] = [
 
 /// One function that sets every key to its own name, and one that looks for them.
 fn reaching() -> [(&'static str, &'static str, String); 2] {
-    let each = |call: &dyn Fn(&str) -> String| -> String { KEYS.iter().map(|(key, _)| call(key)).collect() };
-    let set = each(&|key| format!("(call $tried (call $cache_set {{{key}}} {{from a}} (i32.const 60)))\n"));
+    let each = |call: &dyn Fn(&str) -> String| -> String {
+        KEYS.iter().map(|(key, _)| call(key)).collect()
+    };
+    let set = each(&|key| {
+        format!("(call $tried (call $cache_set {{{key}}} {{from a}} (i32.const 60)))\n")
+    });
     let get = each(&|key| format!("(call $tried (call $cache_get {{{key}}}))\n"));
-    [("a", "", report(&format!("{set}{get}"))), ("b", "", report(&get))]
+    [
+        ("a", "", report(&format!("{set}{get}"))),
+        ("b", "", report(&get)),
+    ]
 }
 
 /// What `a` finds of its own keys, and what `b` finds of them.
 fn cross(siege: &Siege) {
     for (number, text) in siege.attack(2, |client| {
-        (client.number, client.get(["/a", "/b"][client.number]).text())
+        (
+            client.number,
+            client.get(["/a", "/b"][client.number]).text(),
+        )
     }) {
         let expected = match number {
             0 => "0\n".repeat(KEYS.len()) + &"6\n".repeat(KEYS.len()),
@@ -58,7 +68,11 @@ fn c2_no_key_reaches_another_namespace_in_redis() {
     cross(&siege);
     assert_eq!(redis.query(&["DBSIZE"]), (KEYS.len() + 1).to_string());
     assert_eq!(redis.query(&["GET", "foreign"]), "untouched");
-    for key in redis.query(&["KEYS", "*"]).split('\n').filter(|key| key.contains("aegis")) {
+    for key in redis
+        .query(&["KEYS", "*"])
+        .split('\n')
+        .filter(|key| key.contains("aegis"))
+    {
         assert!(key.starts_with("aegis:a:"), "{key:?}");
     }
     assert_eq!(redis.query(&["GET", "aegis:a:k\r\nFLUSHALL\r\n"]), "from a");
@@ -68,7 +82,9 @@ fn c2_no_key_reaches_another_namespace_in_redis() {
 fn c2_c3_keys_values_and_lifetimes_hold_at_their_limits_and_not_past_them() {
     let redis = Redis::start();
     let set = |key: &str, value: u32, ttl: i64| {
-        format!("(call $tried (call $cache_set (i32.const 0x100000) (i32.const {key}) (i32.const 0x100000) (i32.const {value}) (i32.const {ttl})))\n")
+        format!(
+            "(call $tried (call $cache_set (i32.const 0x100000) (i32.const {key}) (i32.const 0x100000) (i32.const {value}) (i32.const {ttl})))\n"
+        )
     };
     let body = [
         "(memory.fill (i32.const 0x100000) (i32.const 97) (i32.const 1000))".to_owned(),
@@ -87,7 +103,9 @@ fn c2_c3_keys_values_and_lifetimes_hold_at_their_limits_and_not_past_them() {
     ];
     let body = body.concat();
     let functions = [("limits", "", report(&body))];
-    let expected = ["-1/2", "0", "-1/3", "0", "-1/3", "0", "0", "-1/2", "-1/2", "-1/2", "-1/2", "1048576"];
+    let expected = [
+        "-1/2", "0", "-1/3", "0", "-1/3", "0", "0", "-1/2", "-1/2", "-1/2", "-1/2", "1048576",
+    ];
     for rest in ["", REDIS] {
         let siege = Siege::of(several(&functions, rest).set("redis", &redis.address));
         for text in siege.attack(1, |client| client.get("/limits").text()) {
@@ -95,11 +113,19 @@ fn c2_c3_keys_values_and_lifetimes_hold_at_their_limits_and_not_past_them() {
         }
     }
     // Nothing is kept for ever: one year at most, the default where none was given.
-    let ttl = |key: &str| redis.query(&["TTL", &format!("aegis:limits:{key}")]).parse::<i64>().unwrap();
+    let ttl = |key: &str| {
+        redis
+            .query(&["TTL", &format!("aegis:limits:{key}")])
+            .parse::<i64>()
+            .unwrap()
+    };
     assert!((3500..=3600).contains(&ttl("aa")), "{}", ttl("aa"));
     assert!((31_535_900..=31_536_000).contains(&ttl("aaa")));
     for key in redis.query(&["KEYS", "*"]).split('\n') {
-        assert!(redis.query(&["TTL", key]).parse::<i64>().unwrap() > 0, "{key}");
+        assert!(
+            redis.query(&["TTL", key]).parse::<i64>().unwrap() > 0,
+            "{key}"
+        );
     }
 }
 
@@ -124,8 +150,10 @@ fn flooding() -> Setup {
     };
     let set = walk("(local.set $n (i32.add (local.get $n)
         (call $cache_set (i32.const 0x100000) (i32.const 4) (i32.const 0x100000) (i32.const 4096) (i32.const 3600))))");
-    let count = walk("(local.set $n (i32.add (local.get $n)
-        (i32.eq (call $cache_get (i32.const 0x100000) (i32.const 4)) (i32.const 4096))))");
+    let count = walk(
+        "(local.set $n (i32.add (local.get $n)
+        (i32.eq (call $cache_get (i32.const 0x100000) (i32.const 4)) (i32.const 4096))))",
+    );
     let keys = "limits = { fuel = 100_000_000, execution_time = \"2s\" }";
     let shared = "cache_namespace = \"kept\"";
     let functions = [
