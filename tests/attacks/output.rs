@@ -282,7 +282,7 @@ fn d4_bodies_stop_at_their_size() {
     }
 }
 
-/// Clients that ask for the largest body and never read it: what waits for them counts, too.
+/// Clients that ask for the largest body and read no more than its head: what waits for them counts, too.
 #[test]
 fn d4_bodies_nobody_reads_are_held_within_the_edges_memory() {
     let largest =
@@ -293,11 +293,18 @@ fn d4_bodies_nobody_reads_are_held_within_the_edges_memory() {
     );
     let siege = Siege::of(attacked("[edge]\nmemory = \"128MiB\"", &text));
     let before = siege.peak();
-    let mut unread: Vec<_> = (0..100).map(|_| siege.node.connect()).collect();
-    for connection in &mut unread {
-        connection.send(&Request::get("/").bytes());
-    }
-    siege.storm(1, |_| ());
+    let unread: Vec<_> = (0..100)
+        .map(|_| {
+            let mut connection = siege.node.connect();
+            connection.send(&Request::get("/").bytes());
+            let (status, _) = connection.read_head().unwrap();
+            assert!(matches!(status, 200 | 503), "{status}");
+            connection
+        })
+        .collect();
+    assert_eq!(siege.node.get("/fixed").status, 200);
     let more = (siege.peak() - before) >> 20;
     assert!(more < 200, "the node took {more} MiB more");
+    drop(unread);
+    siege.storm(1, |client| client.get("/control").status);
 }
