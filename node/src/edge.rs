@@ -4,6 +4,7 @@
 
 mod admission;
 mod artifacts;
+mod backtrace;
 mod breaker;
 mod budget;
 mod chain;

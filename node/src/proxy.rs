@@ -286,9 +286,10 @@ async fn run(session: &mut Session, context: &mut Context, chain: &Chain) -> Res
         headers: header.headers.clone(),
         body: buffered.bytes(),
     });
+    let hold = context.hold.get_or_insert_with(|| chain.hold());
     let outcome = tokio::select! {
         biased;
-        outcome = chain.run(&request, &mut context.records) => outcome,
+        outcome = chain.run(&request, hold, &mut context.records) => outcome,
         gone = watch::client_left(session) => return Err(gone),
     };
     match outcome {

@@ -158,7 +158,7 @@ impl Sandbox {
             let (chain, request) = (self.chain(&function), Arc::new(request));
             let running = async move {
                 let mut records = Vec::new();
-                let outcome = chain.run(&request, &mut records).await;
+                let outcome = chain.run(&request, &chain.hold(), &mut records).await;
                 (outcome, records, request.id.clone())
             };
             self.io.spawn(running)

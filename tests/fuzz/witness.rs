@@ -110,6 +110,7 @@ impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "request_id" => self.request = Some(value.to_owned()),
+            "cause" => self.cause = Some(value.to_owned()),
             _ => {}
         }
     }
@@ -119,7 +120,6 @@ impl Visit for Fields {
         match field.name() {
             "message" => self.message = text(),
             "request_id" => self.request = Some(text()),
-            "cause" => self.cause = Some(text()),
             _ => {}
         }
     }

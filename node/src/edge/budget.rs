@@ -36,8 +36,8 @@ impl Budget {
     }
 }
 
-/// What a request holds for its functions before and while they run, such as its
-/// buffered body; given back when dropped.
+/// What a request holds for its functions outside of them: its buffered body, and the
+/// answer until the client has taken it. Given back when dropped.
 #[derive(Debug)]
 pub struct Hold(Charge);
 
@@ -51,6 +51,12 @@ impl Hold {
     #[must_use]
     pub fn grow(&self, bytes: usize) -> bool {
         self.0.try_grow(bytes)
+    }
+
+    /// Takes over what another charge holds.
+    pub(super) fn absorb(&self, charge: &Charge) {
+        let bytes = charge.held.swap(0, Ordering::Relaxed);
+        self.0.held.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -84,6 +90,17 @@ impl Charge {
     pub(super) fn beside(&self, bytes: usize) -> Option<Self> {
         let charge = Self::new(Arc::clone(&self.budget));
         charge.try_grow(bytes).then_some(charge)
+    }
+
+    /// A charge of its own for `bytes` of what this one holds.
+    pub(super) fn split(&self, bytes: usize) -> Self {
+        let part = Self::new(Arc::clone(&self.budget));
+        let taken = |held: usize| Some(held.saturating_sub(bytes));
+        let order = Ordering::Relaxed;
+        let before = self.held.fetch_update(order, order, taken);
+        let moved = before.map_or(0, |held| held.min(bytes));
+        part.held.store(moved, order);
+        part
     }
 
     /// Brings the charge to `bytes`, unless that would pass the limit.
@@ -164,6 +181,20 @@ mod tests {
         drop(first);
         assert!(!budget.is_spent());
         drop(second);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_handed_on_is_held_until_the_last_owner_is_gone() {
+        let budget = Budget::new(100);
+        let guest = Charge::new(Arc::clone(&budget));
+        assert!(guest.try_grow(60));
+        let part = guest.split(50);
+        let hold = Hold::new(Arc::clone(&budget));
+        hold.absorb(&part);
+        drop((guest, part));
+        assert_eq!(budget.used.load(Ordering::Relaxed), 50);
+        drop(hold);
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 

@@ -98,12 +98,17 @@ impl Chain {
     }
 
     /// Runs the functions, pushing one record for each that was tried. Dropped half-way,
-    /// it cancels the one under way.
-    pub async fn run(&self, request: &Arc<Request>, records: &mut Vec<Record>) -> Outcome {
+    /// it cancels the one under way. What the outcome holds is accounted for in `hold`.
+    pub async fn run(
+        &self,
+        request: &Arc<Request>,
+        hold: &Hold,
+        records: &mut Vec<Record>,
+    ) -> Outcome {
         let mut edits = Edits::default();
         let mut yielded = None;
         for link in &self.links {
-            match self.step(link, request, records).await {
+            match self.step(link, request, hold, records).await {
                 Step::Respond(own) => {
                     edits.merge(own);
                     return respond(edits, None);
@@ -124,10 +129,18 @@ impl Chain {
     }
 
     /// One function, or its fallback if it failed.
-    async fn step(&self, link: &Link, request: &Arc<Request>, records: &mut Vec<Record>) -> Step {
-        let step = self.try_function(&link.function, request, records).await;
-        match (step, &link.fallback) {
-            (Step::Fail(_), Some(fallback)) => self.try_function(fallback, request, records).await,
+    async fn step(
+        &self,
+        link: &Link,
+        request: &Arc<Request>,
+        hold: &Hold,
+        records: &mut Vec<Record>,
+    ) -> Step {
+        let step = self.try_function(&link.function, request, hold, records);
+        match (step.await, &link.fallback) {
+            (Step::Fail(_), Some(fallback)) => {
+                self.try_function(fallback, request, hold, records).await
+            }
             (step, _) => step,
         }
     }
@@ -136,10 +149,14 @@ impl Chain {
         &self,
         function: &Arc<Function>,
         request: &Arc<Request>,
+        hold: &Hold,
         records: &mut Vec<Record>,
     ) -> Step {
         let mut report = Report::new(records, function);
         let result = invoke(&self.runtime, function, request, &mut report).await;
+        if let Ok(success) = &result {
+            hold.absorb(&success.charge);
+        }
         let step = Step::of(result, &function.on_failure);
         report.end(step.record());
         step

@@ -66,6 +66,8 @@ fn config(capacity: Capacity) -> Config {
         .wasm_gc(false)
         .wasm_function_references(false)
         .wasm_exceptions(false)
+        // Segments at offsets that are computed are compiled like code, slowly.
+        .wasm_extended_const(false)
         .wasm_threads(false)
         .shared_memory(false)
         .wasm_memory64(false)

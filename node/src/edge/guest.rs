@@ -84,6 +84,12 @@ impl Guest {
         }
     }
 
+    /// What the host holds for the answer, which outlives the guest.
+    pub(super) fn split_answer(&self) -> Charge {
+        let yielded = self.yielded.as_ref().map_or(0, Bytes::len);
+        self.limiter.own.split(self.edits.held() + yielded)
+    }
+
     /// Takes over what stays in a sandbox from one request to the next.
     pub(super) fn inherit(&mut self, previous: &Self) {
         self.memory = previous.memory;

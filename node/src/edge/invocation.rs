@@ -1,6 +1,5 @@
 //! One run of one function, under its three clocks: fuel, running time, wall time.
 
-use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use tracing::{error, warn};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use super::admission::Overloaded;
+use super::backtrace;
 use super::breaker::Open;
 use super::budget::Charge;
 use super::edits::Edits;
@@ -29,6 +29,8 @@ pub(super) struct Success {
     pub(super) edits: Edits,
     pub(super) terminated: bool,
     pub(super) yielded: Option<Bytes>,
+    /// Of these.
+    pub(super) charge: Charge,
 }
 
 /// Why there is none.
@@ -78,12 +80,10 @@ pub(super) async fn invoke(
             error!("a host call panicked; the invocation counts as a trap");
             Err(Failure::Fault(Fault::Trap))
         }),
-        Err(_elapsed) => Err(fail(
-            function,
-            request,
-            Fault::Deadline,
-            &"wall_time is over",
-        )),
+        Err(_elapsed) => {
+            let cause = || "wall_time is over".to_owned();
+            Err(fail(function, request, Fault::Deadline, cause))
+        }
     };
     match (permit, &result) {
         (Some(permit), Ok(_)) => permit.settle(function.name(), false),
@@ -112,12 +112,13 @@ async fn run(
         // to go on without it.
         _ if guest.limiter.starved => return Err(Failure::Overloaded),
         Ok(value) => {
-            let cause = format_args!("the entry returned {value}");
-            return Err(fail(&function, &request, Fault::Error, &cause));
+            let cause = || format!("the entry returned {value}");
+            return Err(fail(&function, &request, Fault::Error, cause));
         }
         Err(error) => return Err(classify(&error, &function, guest)),
     }
     let success = Success {
+        charge: guest.split_answer(),
         edits: std::mem::take(&mut guest.edits),
         terminated: guest.terminated,
         yielded: guest.yielded.take(),
@@ -141,18 +142,25 @@ fn classify(error: &wasmtime::Error, function: &Function, guest: &Guest) -> Fail
     } else {
         Fault::Trap
     };
-    fail(function, &guest.request, fault, &format_args!("{error:?}"))
+    fail(function, &guest.request, fault, || {
+        backtrace::describe(error)
+    })
 }
 
 /// A guest's fault, for whoever wrote it. Only a cause that is told of is put into words.
-fn fail(function: &Function, request: &Request, fault: Fault, cause: &dyn Display) -> Failure {
+fn fail(
+    function: &Function,
+    request: &Request,
+    fault: Fault,
+    cause: impl FnOnce() -> String,
+) -> Failure {
     if let Some(withheld) = function.complaints.due(fault) {
         warn!(
             function = function.name(),
             request_id = request.id,
             code = fault.code(),
             withheld,
-            %cause,
+            cause = cause(),
             "a function failed"
         );
     }

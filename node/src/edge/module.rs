@@ -100,7 +100,7 @@ fn check_sizes(bytes: &[u8], limits: &ModuleLimits) -> Result<(), LoadError> {
 
 /// WebAssembly 2.0 without what `engine` turns off.
 fn features() -> WasmFeatures {
-    WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST
+    WasmFeatures::WASM2.difference(WasmFeatures::GC_TYPES)
 }
 
 fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), LoadError> {
@@ -169,6 +169,8 @@ mod tests {
             "(module (memory i64 1))",
             "(module (memory 1 1 shared))",
             "(module (func $f return_call $f))",
+            "(module (func (param externref)))",
+            "(module (memory 1) (data (offset (i32.add (i32.const 0) (i32.const 0))) \"\"))",
         ] {
             let bytes = wat::parse_str(text).expect("wat");
             assert!(!refused(&bytes, &limits).is_empty(), "{text}");

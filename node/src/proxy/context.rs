@@ -30,7 +30,7 @@ pub struct Context {
     /// Bytes of the request body seen so far.
     pub(super) received: u64,
     pub(super) exchange: Exchange,
-    /// For the body that is buffered for the functions.
+    /// For what is held for the functions: the buffered body, and their answer.
     pub(super) hold: Option<Hold>,
     /// One for each function that ran.
     pub(super) records: Vec<Record>,

@@ -10,6 +10,9 @@ use super::frame::{Frame, Span, with_frame};
 use super::toll;
 use crate::edge::guest::{Guest, HostError};
 
+/// Longest key of `config_get`, in bytes: what is longer is not even looked at.
+const MAX_CONFIG_KEY: usize = 4 * 1024;
+
 /// Bytes of randomness one call may ask for.
 const MAX_RANDOM: usize = 64 * 1024;
 
@@ -61,15 +64,11 @@ fn random(frame: &mut Frame<'_>, span: Span) -> Result<i32, HostError> {
 }
 
 fn config(frame: &mut Frame<'_>, span: Span) -> Result<i32, HostError> {
-    let value = frame
-        .guest
-        .program
-        .config
-        .get(span.text(frame.memory)?)
-        .ok_or(HostError::new(
-            Code::NotFound,
-            "the function's config has no such key",
-        ))?;
+    let key = span.text(frame.memory, MAX_CONFIG_KEY)?;
+    let value = frame.guest.program.config.get(key).ok_or(HostError::new(
+        Code::NotFound,
+        "the function's config has no such key",
+    ))?;
     let value = Bytes::copy_from_slice(value.as_bytes());
     frame.guest.share(value)
 }

@@ -41,19 +41,24 @@ impl Span {
             .ok_or(OUTSIDE)
     }
 
-    /// UTF-8 text.
-    pub(super) fn text(self, memory: &[u8]) -> Result<&str, HostError> {
-        std::str::from_utf8(self.of(memory)?)
+    /// UTF-8 text of at most `limit` bytes; the length is checked before anything is read.
+    pub(super) fn text(self, memory: &[u8], limit: usize) -> Result<&str, HostError> {
+        std::str::from_utf8(self.at_most(memory, limit)?)
             .map_err(|_| HostError::new(Code::BadArgument, "the text is not UTF-8"))
     }
 
     /// A copy of at most `limit` bytes; the length is checked before it is allocated.
     pub(super) fn copy(self, memory: &[u8], limit: usize) -> Result<Bytes, HostError> {
+        self.at_most(memory, limit).map(Bytes::copy_from_slice)
+    }
+
+    /// The bytes, if they are not more than `limit`.
+    pub(super) fn at_most(self, memory: &[u8], limit: usize) -> Result<&[u8], HostError> {
         let bytes = self.of(memory)?;
-        if bytes.len() > limit {
-            return Err(TOO_LARGE);
+        match bytes.len() <= limit {
+            true => Ok(bytes),
+            false => Err(TOO_LARGE),
         }
-        Ok(Bytes::copy_from_slice(bytes))
     }
 }
 

@@ -80,8 +80,14 @@ pub(super) fn status(value: i32) -> Result<StatusCode, HostError> {
         .ok_or(refused)
 }
 
+/// Longest header name that the library takes, in bytes: what is longer is not even looked at.
+const MAX_NAME: usize = u16::MAX as usize;
+
 /// A token of RFC 9110 that the host does not own.
 fn header_name(bytes: &[u8]) -> Result<HeaderName, HostError> {
+    if bytes.len() > MAX_NAME {
+        return Err(NO_NAME);
+    }
     // Pseudo headers are no tokens, but what they lack is permission.
     if std::str::from_utf8(bytes).is_ok_and(is_reserved_header) {
         return Err(HostError::new(
@@ -89,9 +95,10 @@ fn header_name(bytes: &[u8]) -> Result<HeaderName, HostError> {
             "the host alone sets this header",
         ));
     }
-    HeaderName::from_bytes(bytes)
-        .map_err(|_| HostError::new(Code::BadArgument, "not a header name (RFC 9110 token)"))
+    HeaderName::from_bytes(bytes).map_err(|_| NO_NAME)
 }
+
+const NO_NAME: HostError = HostError::new(Code::BadArgument, "not a header name (RFC 9110 token)");
 
 fn header_value(bytes: &[u8], guest: &Guest) -> Result<HeaderValue, HostError> {
     if bytes.len() > guest.program.limits.response_header_size {
