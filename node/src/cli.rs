@@ -43,4 +43,10 @@ pub enum Command {
         #[arg(short, long)]
         verbose: bool,
     },
+    /// Started by the node itself: has modules compiled.
+    #[command(hide = true)]
+    CompileHelper,
+    /// Started by the node itself: compiles one module.
+    #[command(hide = true)]
+    CompileJob,
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use aegis_node::cli::{Arguments, Command};
+use aegis_node::edge;
 use aegis_node::server;
 use aegis_node::telemetry::{self, Format, Formats};
 use clap::Parser;
@@ -19,6 +20,8 @@ fn main() -> ExitCode {
         .install_default()
         .ok();
     match arguments.command {
+        Command::CompileHelper => edge::serve_compile_tasks(),
+        Command::CompileJob => edge::run_compile_job(),
         Command::Run { config } => {
             let access_log = arguments.log_format.unwrap_or(Format::Json);
             server::run(&config, Formats { log, access_log })

@@ -27,7 +27,7 @@ use self::build::Built;
 use self::drain::Drain;
 use self::reload::Reloader;
 use crate::config::{self, Config, Parsed};
-use crate::edge::RuntimeError;
+use crate::edge::{Compiler, RuntimeError};
 use crate::listener::Guarded;
 use crate::proxy::{AccessLog, Activity, Proxy, raw_refusal};
 use crate::sandbox::{Sandbox, SandboxError};
@@ -68,6 +68,12 @@ enum RunError {
     Configuration,
 }
 
+/// What is made while the process has one thread: nothing of it can be made later.
+struct Foundation {
+    compiler: Compiler,
+    sandbox: Option<Sandbox>,
+}
+
 /// Serves what the file at `path` says until told to stop. The exit code is 0 when
 /// stopped on request, 1 for a runtime failure, 2 for a bad configuration.
 ///
@@ -76,7 +82,7 @@ pub fn run(path: &Path, formats: Formats) -> ExitCode {
     // Until the sandbox is closed there must be no second thread; from then on there can be no
     // other process.
     let held = reload::hold_hangups();
-    // Whatever needs a process of its own has it started here.
+    let compiler = Compiler::helper();
     let parsed = config::load(path);
     let sandbox = match &parsed {
         Ok(parsed) => confine::enter(path, &parsed.config),
@@ -91,11 +97,14 @@ pub fn run(path: &Path, formats: Formats) -> ExitCode {
         }
     };
     let result = held.map_err(RunError::from).and_then(|()| {
-        let sandbox = sandbox?;
+        let foundation = Foundation {
+            sandbox: sandbox?,
+            compiler,
+        };
         let io = io_runtime()?;
         let hangups = reload::hangups(&io)?;
-        let (config, built) = build(path, parsed, &io)?;
-        serve((path, sandbox), (config, built), (io, hangups), formats)
+        let (config, built) = build(path, parsed, &io, &foundation.compiler)?;
+        serve((path, foundation), (config, built), (io, hangups), formats)
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -116,8 +125,13 @@ fn io_runtime() -> std::io::Result<IoRuntime> {
 }
 
 /// Builds everything, or says on stderr what is wrong with the file.
-fn build(path: &Path, parsed: Parsed, io: &IoRuntime) -> Result<(Config, Built), RunError> {
-    let built = build::build(&parsed.config, None, io.handle());
+fn build(
+    path: &Path,
+    parsed: Parsed,
+    io: &IoRuntime,
+    compiler: &Compiler,
+) -> Result<(Config, Built), RunError> {
+    let built = build::build(&parsed.config, None, io.handle(), compiler);
     match (parsed.problems.is_empty(), built) {
         (true, Ok(built)) => Ok((parsed.config, built)),
         (_, built) => {
@@ -131,7 +145,7 @@ fn build(path: &Path, parsed: Parsed, io: &IoRuntime) -> Result<(Config, Built),
 }
 
 fn serve(
-    (path, sandbox): (&Path, Option<Sandbox>),
+    (path, foundation): (&Path, Foundation),
     (config, built): (Config, Built),
     (io, hangups): (IoRuntime, reload::Hangups),
     formats: Formats,
@@ -156,7 +170,8 @@ fn serve(
     let guarded = Guarded::new(service(proxy), limits, raw_refusal);
     let mut service = Service::new("aegis".into(), guarded);
     sockets.listen(&mut service);
-    let reloader = Reloader::new(path, sandbox, config, built.resources, drain.timeout());
+    let serving = (config, built.resources);
+    let reloader = Reloader::new(path, foundation, serving, drain.timeout());
     io.spawn(reloader.run(hangups, snapshot, connection_limits));
     proxy_runtime.block_on(drain.serve(service, sockets.into_fds()))?;
     proxy_runtime.shutdown_background();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aegis_node::cache::{self, Cache, StoreSettings};
 use aegis_node::edge::{
-    Answer, BodyAccess, Capacity, Chain, Compiled, FailurePolicy, Forwards, Function,
+    Answer, BodyAccess, Capacity, Chain, Compiled, Compiler, FailurePolicy, Forwards, Function,
     FunctionSettings, InstancePolicy, Limits, Link, LoadError, Outcome, PAGE_SIZE, Record, Request,
     Runtime, Services, Settings,
 };
@@ -94,7 +94,8 @@ impl Sandbox {
             memory: LIMITS.memory,
             table_elements: LIMITS.table_elements,
         };
-        let runtime = Runtime::start(settings, capacity, io.handle()).unwrap();
+        let runtime =
+            Runtime::start(settings, capacity, io.handle(), Compiler::in_process()).unwrap();
         let mut sandbox = Self {
             runtime: Arc::new(runtime),
             services: services(&io),

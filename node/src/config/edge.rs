@@ -5,10 +5,13 @@ use std::time::Duration;
 use crate::edge::{ModuleLimits, PAGE_SIZE, Settings};
 
 use super::{
-    quantity::{GIB, MINUTE, TIB},
+    quantity::{GIB, HOUR, MIB, MINUTE, SECOND, TIB},
     section::Section,
     server::{MOST_AT_ONCE, MOST_THREADS},
 };
+
+/// The compiler itself takes half of this.
+const LEAST_COMPILE_MEMORY: u64 = 128 * MIB;
 
 pub(super) fn read(section: &mut Section<'_>) -> Settings {
     let default = Settings::default();
@@ -33,5 +36,11 @@ fn read_module_limits(section: &mut Section<'_>) -> ModuleLimits {
         size: section.size("size", default.size, 1..=GIB),
         functions: section.integer("functions", default.functions, 1..=1_000_000),
         function_size: section.size("function_size", default.function_size, 1..=GIB),
+        compile_time: section.duration("compile_time", default.compile_time, SECOND..=HOUR),
+        compile_memory: section.size(
+            "compile_memory",
+            default.compile_memory,
+            LEAST_COMPILE_MEMORY..=TIB,
+        ),
     }
 }

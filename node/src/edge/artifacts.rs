@@ -4,11 +4,12 @@
 //! but the node's own user can have written it: folder and file belong to that user, are
 //! not writable for others, and the file's own checksum holds.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
@@ -16,12 +17,19 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 use wasmtime::{Engine, Module};
 
-use super::module::{Sha, hex};
+use super::module::{Sha, hex, unhex};
 
 /// Write permission for group or others.
 const FOREIGN_WRITES: u32 = 0o022;
 /// Bytes of the checksum in front of an artefact.
 const CHECKSUM: usize = 32;
+
+/// Of the files' names.
+const SUFFIX: &str = "cwasm";
+/// Digits of an engine in them.
+const ENGINE: usize = 16;
+/// How long a file is kept that is not used.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A folder of compiled modules.
 #[derive(Debug)]
@@ -64,14 +72,25 @@ impl Artifacts {
     }
 
     /// Keeps a compiled module. A failure costs only the next start's time.
-    pub(super) fn store(&self, engine: &Engine, sha256: &Sha, module: &Module) {
+    pub(super) fn store(&self, engine: &Engine, sha256: &Sha, artifact: &[u8]) {
         let path = self.path(engine, sha256);
-        let written = module
-            .serialize()
-            .map_err(io::Error::other)
-            .and_then(|artifact| write(&path, &artifact));
-        if let Err(error) = written {
+        if let Err(error) = write(&path, artifact) {
             warn!(file = %path.display(), %error, "a compiled module cannot be kept");
+        }
+    }
+
+    /// Removes files that were not used for long, of whatever engine, unless they are of
+    /// contents `in_use`. A file that is not one of the node's own is left alone.
+    pub(super) fn prune(&self, in_use: impl Fn(&Sha) -> bool) {
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let contents = name.to_str().and_then(contents);
+            if contents.is_some_and(|sha| !in_use(&sha)) && unused_for_long(&entry) {
+                fs::remove_file(entry.path()).ok();
+            }
         }
     }
 
@@ -79,18 +98,44 @@ impl Artifacts {
     fn path(&self, engine: &Engine, sha256: &Sha) -> PathBuf {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        let name = format!("{}-{:016x}.cwasm", hex(sha256), hasher.finish());
+        let name = format!("{}-{:016x}.{SUFFIX}", hex(sha256), hasher.finish());
         self.folder.join(name)
     }
 }
 
+/// Code for `engine`, which the node's own compiler has made.
 #[expect(
     unsafe_code,
-    reason = "wasmtime trusts compiled code; `read` has checked who wrote it and that it is whole"
+    reason = "wasmtime trusts compiled code; it comes from our own compiler, or from `read`, \
+              which has checked who wrote it and that it is whole"
 )]
-fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Module> {
-    // SAFETY: the bytes were written by `write` under this user and their checksum holds.
+pub(super) fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Module> {
+    // SAFETY: either this very program has just compiled the bytes, in this process or in
+    // a child that is connected to nobody else; or they were written by `write` under this
+    // user and their checksum holds.
     unsafe { Module::deserialize(engine, artifact) }
+}
+
+/// The contents a file's name speaks of, if it is a name the node gives, also to what it
+/// is about to write.
+fn contents(name: &str) -> Option<Sha> {
+    let (sha, rest) = name.split_once('-')?;
+    let (engine, suffix) = rest.split_once('.')?;
+    let named = engine.len() == ENGINE && (suffix == SUFFIX || suffix.len() == ENGINE);
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !named || !digits(engine) || !(suffix == SUFFIX || digits(suffix)) {
+        return None;
+    }
+    unhex(sha)
+}
+
+/// Whether the file was last used, or made, long ago.
+fn unused_for_long(entry: &DirEntry) -> bool {
+    let age = entry
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .map(|modified| modified.elapsed().unwrap_or_default());
+    age.is_ok_and(|age| age > KEPT)
 }
 
 /// The artefact without its checksum.
@@ -109,6 +154,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     file.read_exact(&mut checksum)?;
     let mut artifact = Vec::new();
     file.read_to_end(&mut artifact)?;
+    // So that `prune` knows what is in use, by other nodes too.
+    file.set_modified(SystemTime::now()).ok();
     if Sha256::digest(&artifact)[..] != checksum {
         return Err(io::Error::other("its checksum does not hold"));
     }
@@ -148,9 +195,9 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn module(engine: &Engine) -> Module {
+    fn module(engine: &Engine) -> Vec<u8> {
         let bytes = wat::parse_str("(module (func (export \"f\")))").expect("wat");
-        Module::from_binary(engine, &bytes).expect("a module")
+        engine.precompile_module(&bytes).expect("a module")
     }
 
     fn only_file(folder: &Path) -> PathBuf {
@@ -197,5 +244,36 @@ mod tests {
         let open = fs::Permissions::from_mode(0o777);
         fs::set_permissions(folder.path(), open).expect("chmod");
         assert!(Artifacts::open(folder.path()).is_err());
+    }
+
+    #[test]
+    fn files_that_nobody_has_used_for_long_go_and_others_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let artifacts = Artifacts::open(folder.path()).expect("it opens");
+        let engine = Engine::default();
+        let long_ago = SystemTime::now() - KEPT - Duration::from_secs(60);
+        let age = |path: &Path| {
+            let file = File::options().write(true).open(path).expect("a file");
+            file.set_modified(long_ago).expect("a time");
+        };
+        for byte in 1..=4 {
+            artifacts.store(&engine, &[byte; 32], &module(&engine));
+        }
+        let aside = artifacts
+            .path(&engine, &[1; 32])
+            .with_extension("0123456789abcdef");
+        let foreign = folder.path().join("notes.cwasm");
+        for path in [&aside, &foreign] {
+            fs::write(path, "x").expect("a file");
+            age(path);
+        }
+        for byte in 1..=3 {
+            age(&artifacts.path(&engine, &[byte; 32]));
+        }
+        assert!(artifacts.load(&engine, &[3; 32]).is_some());
+        artifacts.prune(|sha| *sha == [2; 32]);
+        let there = |byte| artifacts.path(&engine, &[byte; 32]).exists();
+        assert_eq!([1, 2, 3, 4].map(there), [false, true, true, true]);
+        assert!(foreign.exists() && !aside.exists());
     }
 }

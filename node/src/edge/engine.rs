@@ -46,7 +46,20 @@ pub(super) fn start(capacity: Capacity) -> Result<Engine, RuntimeError> {
     Engine::new(&config(capacity)).map_err(|error| RuntimeError::Engine(format!("{error:#}")))
 }
 
+/// An engine that only compiles, for engines with memories of `reservation` bytes. It
+/// reserves no address space.
+pub(super) fn compiling(reservation: usize) -> wasmtime::Result<Engine> {
+    Engine::new(&code(reservation))
+}
+
 fn config(capacity: Capacity) -> Config {
+    let mut config = code(capacity.memory);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(capacity)));
+    config
+}
+
+/// All that compiled code depends on: engines that differ here refuse each other's code.
+fn code(reservation: usize) -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -55,11 +68,10 @@ fn config(capacity: Capacity) -> Config {
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBRE_STACK)
         .async_stack_zeroing(true)
-        .memory_reservation(u64::try_from(capacity.memory).unwrap_or(u64::MAX))
+        .memory_reservation(u64::try_from(reservation).unwrap_or(u64::MAX))
         .memory_reservation_for_growth(0)
         .memory_guard_size(64 * KIB as u64)
-        .memory_may_move(false)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(capacity)));
+        .memory_may_move(false);
     // Proposals that make guests harder to bound or host code larger stay off.
     config
         .gc_support(false)

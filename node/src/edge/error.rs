@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::compile::CompileError;
+
 /// Why an invocation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -109,9 +111,9 @@ pub enum LoadError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The compiler refused it.
-    #[error("cannot compile the module: {0}")]
-    Compile(String),
+    /// The compiler refused it, or was stopped.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
 }
 
 /// Why the edge runtime cannot be made.

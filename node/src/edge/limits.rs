@@ -73,6 +73,10 @@ pub struct ModuleLimits {
     pub functions: u32,
     /// Bytes of the largest function body.
     pub function_size: usize,
+    /// Processor time of compiling it, of all threads together; whole seconds, rounded up.
+    pub compile_time: Duration,
+    /// Address space of the process that compiles it, in bytes.
+    pub compile_memory: usize,
 }
 
 impl Default for ModuleLimits {
@@ -81,6 +85,8 @@ impl Default for ModuleLimits {
             size: 16 * MIB,
             functions: 20_000,
             function_size: 256 * KIB,
+            compile_time: Duration::from_secs(30),
+            compile_memory: 2048 * MIB,
         }
     }
 }

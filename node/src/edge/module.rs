@@ -1,4 +1,4 @@
-//! From a file to a compiled module, checked before the compiler sees it.
+//! From a file to a module that was checked, before the compiler sees it.
 
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -7,14 +7,24 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 use sha2::{Digest, Sha256};
-use wasmparser::{Parser, Payload, Validator, WasmFeatures};
-use wasmtime::{Engine, Module};
+use wasmparser::types::Types;
+use wasmparser::{FunctionBody, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 use super::error::LoadError;
-use super::limits::ModuleLimits;
+use super::limits::{Limits, ModuleLimits, PAGE_SIZE};
 
 /// Content hash of a module file.
 pub type Sha = [u8; 32];
+
+/// What the standard's limits for engines allow a function.
+const LOCALS: u64 = 50_000;
+/// Of each kind a module can have; programs have hundreds, generated ones thousands.
+const ENTRIES: u32 = 100_000;
+/// The pool of instances has one for each.
+const TABLES: u32 = 1;
+
+/// What a module declares.
+pub(super) struct Outline(Types);
 
 /// A module file, read and hashed.
 #[derive(Clone, Debug)]
@@ -49,23 +59,41 @@ pub(super) fn read(path: &Path, limits: &ModuleLimits) -> Result<Source, LoadErr
     Ok(Source { bytes, sha256 })
 }
 
-/// Refuses what is no module, and what would cost too much to compile.
-pub(super) fn check(bytes: &[u8], limits: &ModuleLimits) -> Result<(), LoadError> {
+/// Refuses what is no module, and what would cost too much to compile: everything but
+/// the code itself, in time that grows with the file's length only.
+pub(super) fn check(bytes: &[u8], limits: &ModuleLimits) -> Result<Outline, LoadError> {
     check_format(bytes)?;
-    check_sizes(bytes, limits)
-}
-
-/// Validates and compiles a module that was checked.
-pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module, LoadError> {
-    Validator::new_with_features(features())
-        .validate_all(bytes)
-        .map_err(|error| invalid(&error))?;
-    Module::from_binary(engine, bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))
+    let mut parser = Parser::new(0);
+    parser.set_features(features());
+    let mut validator = Validator::new_with_features(features());
+    for payload in parser.parse_all(bytes) {
+        let payload = payload.map_err(|error| invalid(&error))?;
+        check_counts(&payload, limits)?;
+        if let ValidPayload::End(types) = validator
+            .payload(&payload)
+            .map_err(|error| invalid(&error))?
+        {
+            return Ok(Outline(types));
+        }
+    }
+    Err(LoadError::Invalid("it ends too early".to_owned()))
 }
 
 /// Hexadecimal text of a hash.
 pub(super) fn hex(sha: &Sha) -> String {
     sha.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A hash from its [`hex`] text.
+pub(super) fn unhex(text: &str) -> Option<Sha> {
+    let mut sha = Sha::default();
+    if text.len() != 2 * sha.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (at, byte) in sha.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(sha)
 }
 
 /// Says what the commonest wrong files are.
@@ -80,27 +108,64 @@ fn check_format(bytes: &[u8]) -> Result<(), LoadError> {
     Err(LoadError::Invalid(problem.to_owned()))
 }
 
-/// One pass over the section headers.
-fn check_sizes(bytes: &[u8], limits: &ModuleLimits) -> Result<(), LoadError> {
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| invalid(&error))? {
-            Payload::FunctionSection(section) => {
-                check_limit("functions", section.count().into(), limits.functions.into())?;
-            }
-            Payload::CodeSectionEntry(body) => {
-                let size = body.range().len() as u64;
-                let limit = limits.function_size as u64;
-                check_limit("a function body of bytes", size, limit)?;
-            }
-            _ => {}
-        }
+/// Looks at one section's header, or at one function's.
+fn check_counts(payload: &Payload<'_>, limits: &ModuleLimits) -> Result<(), LoadError> {
+    let (what, count, limit) = match payload {
+        Payload::FunctionSection(section) => ("functions", section.count(), limits.functions),
+        Payload::TableSection(section) => ("tables", section.count(), TABLES),
+        Payload::TypeSection(section) => ("types", section.count(), ENTRIES),
+        Payload::ImportSection(section) => ("imports", section.count(), ENTRIES),
+        Payload::ExportSection(section) => ("exports", section.count(), ENTRIES),
+        Payload::GlobalSection(section) => ("globals", section.count(), ENTRIES),
+        Payload::ElementSection(section) => ("element segments", section.count(), ENTRIES),
+        Payload::DataSection(section) => ("data segments", section.count(), ENTRIES),
+        Payload::CodeSectionEntry(body) => return check_body(body, limits),
+        _ => return Ok(()),
+    };
+    check_limit(what, count.into(), limit.into())
+}
+
+fn check_body(body: &FunctionBody<'_>, limits: &ModuleLimits) -> Result<(), LoadError> {
+    let size = body.range().len() as u64;
+    check_limit(
+        "a function body of bytes",
+        size,
+        limits.function_size as u64,
+    )?;
+    let mut locals = 0;
+    for group in body.get_locals_reader().map_err(|error| invalid(&error))? {
+        let (count, _) = group.map_err(|error| invalid(&error))?;
+        locals += u64::from(count);
     }
-    Ok(())
+    check_limit("a function with locals", locals, LOCALS)
 }
 
 /// WebAssembly 2.0 without what `engine` turns off.
-fn features() -> WasmFeatures {
+pub(super) fn features() -> WasmFeatures {
     WasmFeatures::WASM2.difference(WasmFeatures::GC_TYPES)
+}
+
+// === impl Outline ===
+
+impl Outline {
+    /// Refuses a module whose smallest memory or table is past the function's limits.
+    pub(super) fn check_minimums(&self, limits: &Limits) -> Result<(), LoadError> {
+        let types = self.0.as_ref();
+        let memories = (0..types.memory_count()).map(|index| types.memory_at(index).initial);
+        let tables = (0..types.table_count()).map(|index| types.table_at(index).initial);
+        let pages = (limits.memory / PAGE_SIZE) as u64;
+        let elements = limits.table_elements as u64;
+        check_limit(
+            "an initial memory of pages",
+            memories.max().unwrap_or(0),
+            pages,
+        )?;
+        check_limit(
+            "an initial table of elements",
+            tables.max().unwrap_or(0),
+            elements,
+        )
+    }
 }
 
 fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), LoadError> {
@@ -115,65 +180,4 @@ fn invalid(error: &wasmparser::BinaryReaderError) -> LoadError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(bytes: &[u8], limits: &ModuleLimits) -> String {
-        check(bytes, limits)
-            .and_then(|()| compile(&Engine::default(), bytes))
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default()
-    }
-
-    #[test]
-    fn what_is_not_a_core_module_is_refused_with_the_reason() {
-        let limits = ModuleLimits::default();
-        assert!(refused(b"(module)", &limits).contains("text modules"));
-        assert!(refused(b"\x7fELF\x02\x01\x01", &limits).contains("magic number"));
-        assert!(refused(b"\0asm\x0d\0\x01\0", &limits).contains("component"));
-        let good = wat::parse_str("(module (func (export \"f\") i32.const 1 drop))").expect("wat");
-        for end in 1..good.len() {
-            let cut = good.get(..end).expect("a prefix");
-            if cut.len() > 8 {
-                refused(cut, &limits);
-            } else if cut.len() < 8 {
-                assert!(!refused(cut, &limits).is_empty(), "{end} bytes");
-            }
-        }
-    }
-
-    #[test]
-    fn compile_bombs_are_refused_before_the_compiler() {
-        let many = format!("(module {})", "(func)".repeat(11));
-        let bytes = wat::parse_str(many).expect("wat");
-        let limits = ModuleLimits {
-            functions: 10,
-            ..ModuleLimits::default()
-        };
-        assert!(refused(&bytes, &limits).contains("functions 11, the limit is 10"));
-        let long = format!("(module (func {}))", "i32.const 1 drop ".repeat(100));
-        let bytes = wat::parse_str(long).expect("wat");
-        let limits = ModuleLimits {
-            function_size: 100,
-            ..ModuleLimits::default()
-        };
-        assert!(refused(&bytes, &limits).contains("function body"));
-    }
-
-    #[test]
-    fn proposals_that_are_off_are_refused() {
-        let limits = ModuleLimits::default();
-        for text in [
-            "(module (memory 1) (memory 1))",
-            "(module (memory i64 1))",
-            "(module (memory 1 1 shared))",
-            "(module (func $f return_call $f))",
-            "(module (func (param externref)))",
-            "(module (memory 1) (data (offset (i32.add (i32.const 0) (i32.const 0))) \"\"))",
-        ] {
-            let bytes = wat::parse_str(text).expect("wat");
-            assert!(!refused(&bytes, &limits).is_empty(), "{text}");
-        }
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use wasmtime::{ExternType, FuncType, InstancePre, Module, ModuleExport};
 use super::error::LoadError;
 use super::function::{BodyAccess, FunctionSettings, Services};
 use super::guest::Guest;
-use super::limits::{Limits, PAGE_SIZE};
+use super::limits::Limits;
 use crate::cache::Namespace;
 use crate::egress::AllowList;
 
@@ -128,25 +128,4 @@ fn wrong(name: &str, problem: &str) -> LoadError {
         name: name.to_owned(),
         problem: problem.to_owned(),
     }
-}
-
-/// Refuses a module whose smallest memory or table is past the function's limits.
-pub(super) fn check_minimums(module: &Module, limits: &Limits) -> Result<(), LoadError> {
-    let required = module.resources_required();
-    let pages = required.max_initial_memory_size.unwrap_or(0);
-    let page_limit = (limits.memory / PAGE_SIZE) as u64;
-    check("an initial memory of pages", pages, page_limit)?;
-    let elements = required.max_initial_table_size.unwrap_or(0);
-    check(
-        "an initial table of elements",
-        elements,
-        limits.table_elements as u64,
-    )
-}
-
-fn check(what: &'static str, found: u64, limit: u64) -> Result<(), LoadError> {
-    if found > limit {
-        return Err(LoadError::Limit { what, found, limit });
-    }
-    Ok(())
 }

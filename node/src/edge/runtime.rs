@@ -7,8 +7,9 @@ use std::sync::Arc;
 use wasmtime::{Engine, Linker, Module, UnknownImportError};
 
 use super::admission::Admission;
-use super::artifacts::Artifacts;
+use super::artifacts::{self, Artifacts};
 use super::budget::Budget;
+use super::compile::{CompileError, Compiler};
 use super::engine::{self, Capacity};
 use super::error::{LoadError, RuntimeError};
 use super::function::{Function, FunctionSettings, Governors, Services, Share, Source};
@@ -17,7 +18,7 @@ use super::host;
 use super::limits::Settings;
 use super::module::{self, Sha};
 use super::pool::Pool;
-use super::program::{Exports, Program, check_minimums};
+use super::program::{Exports, Program};
 use super::residency::Pagemap;
 use super::ticker;
 
@@ -27,6 +28,7 @@ pub struct Runtime {
     capacity: Capacity,
     engine: Engine,
     linker: Linker<Guest>,
+    compiler: Compiler,
     /// `None` without `cache_dir`.
     artifacts: Option<Artifacts>,
     pub(super) pool: Pool,
@@ -53,6 +55,7 @@ impl Runtime {
         settings: Settings,
         capacity: Capacity,
         io: &tokio::runtime::Handle,
+        compiler: Compiler,
     ) -> Result<Self, RuntimeError> {
         let artifacts = settings.cache_dir.as_deref().map(open_artifacts);
         let engine = engine::start(capacity)?;
@@ -75,6 +78,7 @@ impl Runtime {
             capacity,
             engine,
             linker,
+            compiler,
         })
     }
 
@@ -96,9 +100,9 @@ impl Runtime {
         let limits = &self.settings.module_limits;
         let source = module::read(&settings.module, limits)?;
         check_pin(&settings, &source.sha256)?;
-        module::check(&source.bytes, limits)?;
-        let module = self.compile(&source, compiled)?;
-        check_minimums(&module, &settings.limits)?;
+        let outline = module::check(&source.bytes, limits)?;
+        outline.check_minimums(&settings.limits)?;
+        let module = self.module(&source, compiled)?;
         let exports = Exports::of(&module, &settings.entry)?;
         let pre = self
             .linker
@@ -119,7 +123,7 @@ impl Runtime {
         Ok(Function::new(program, on_failure, instance, share, source))
     }
 
-    fn compile(
+    fn module(
         &self,
         source: &module::Source,
         compiled: &mut Compiled,
@@ -130,18 +134,33 @@ impl Runtime {
         let kept = |artifacts: &Artifacts| artifacts.load(&self.engine, &source.sha256);
         let module = match self.artifacts.as_ref().and_then(kept) {
             Some(module) => module,
-            None => self.compile_anew(source)?,
+            None => self.compile(source)?,
         };
         compiled.modules.insert(source.sha256, module.clone());
         Ok(module)
     }
 
-    fn compile_anew(&self, source: &module::Source) -> Result<Module, LoadError> {
-        let module = module::compile(&self.engine, &source.bytes)?;
+    fn compile(&self, source: &module::Source) -> Result<Module, LoadError> {
+        let code = self.compiler.compile(
+            &source.bytes,
+            &self.engine,
+            self.capacity.memory,
+            &self.settings.module_limits,
+        )?;
+        let module = artifacts::deserialize(&self.engine, &code)
+            .map_err(|error| CompileError::Refused(format!("{error:#}")))?;
         if let Some(artifacts) = &self.artifacts {
-            artifacts.store(&self.engine, &source.sha256, &module);
+            artifacts.store(&self.engine, &source.sha256, &code);
         }
         Ok(module)
+    }
+
+    /// Removes compiled modules from `cache_dir` that nobody has used for long; those in
+    /// `compiled` are in use.
+    pub fn prune(&self, compiled: &Compiled) {
+        if let Some(artifacts) = &self.artifacts {
+            artifacts.prune(|sha| compiled.modules.contains_key(sha));
+        }
     }
 }
 

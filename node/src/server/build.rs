@@ -8,7 +8,7 @@ use super::functions::{self, Functions};
 use super::routes::{self, Parts};
 use crate::cache::{self, Cache};
 use crate::config::{Config, Problem};
-use crate::edge::{Compiled, Runtime, RuntimeError, Services};
+use crate::edge::{Compiled, Compiler, Runtime, RuntimeError, Services};
 use crate::egress::{self, BuildError, Client};
 use crate::proxy::Snapshot;
 
@@ -36,13 +36,14 @@ pub(super) fn build(
     config: &Config,
     previous: Option<&Resources>,
     io: &Handle,
+    compiler: &Compiler,
 ) -> Result<Built, Vec<Problem>> {
     let _entered = io.enter();
     let mut problems = Vec::new();
     let cache = cache_client(config, previous, &mut problems);
     let egress = egress_client(config, previous, &mut problems);
     let upstreams = routes::upstreams(config, &mut problems);
-    let runtime = runtime(config, previous, io, &mut problems);
+    let runtime = runtime(config, previous, (io, compiler), &mut problems);
     let mut loaded = Functions::new();
     if let (Some(runtime), Some(cache), Some(egress)) = (&runtime, &cache, &egress) {
         let services = Services {
@@ -51,6 +52,9 @@ pub(super) fn build(
         };
         let mut compiled = compiled(previous, runtime);
         loaded = functions::load(config, runtime, &services, &mut compiled, &mut problems);
+        if problems.is_empty() {
+            runtime.prune(&compiled);
+        }
     }
     let (Some(cache), Some(egress), true) = (cache, egress, problems.is_empty()) else {
         return Err(problems);
@@ -139,7 +143,7 @@ fn egress_problem(config: &Config, error: &BuildError) -> Problem {
 fn runtime(
     config: &Config,
     previous: Option<&Resources>,
-    io: &Handle,
+    (io, compiler): (&Handle, &Compiler),
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<Runtime>> {
     if config.functions.is_empty() {
@@ -151,7 +155,7 @@ fn runtime(
     {
         return Some(Arc::clone(runtime));
     }
-    match Runtime::start(config.edge.clone(), capacity, io) {
+    match Runtime::start(config.edge.clone(), capacity, io, compiler.clone()) {
         Ok(runtime) => Some(Arc::new(runtime)),
         Err(error) => {
             let (path, remedy) = match error {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::build::{self, Built};
 use super::{io_runtime, listing};
 use crate::config::{self, Config, Problem};
+use crate::edge::Compiler;
 
 /// Prints every problem of the file and its modules. The exit code is 0 for a good file,
 /// else 1.
@@ -41,8 +42,9 @@ fn examine(path: &Path) -> Result<(Config, Built), String> {
     let mut parsed = config::load(path).map_err(|error| at(&error))?;
     // Looking must leave nothing behind, least of all files of another user.
     parsed.config.edge.cache_dir = None;
+    let compiler = Compiler::helper();
     let io = io_runtime().map_err(|error| at(&error))?;
-    let built = build::build(&parsed.config, None, io.handle());
+    let built = build::build(&parsed.config, None, io.handle(), &compiler);
     io.shutdown_background();
     match (parsed.problems.is_empty(), built) {
         (true, Ok(built)) => Ok((parsed.config, built)),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, Function as FunctionConfig, Problem};
 use crate::edge::{
-    Capacity, Compiled, Function, FunctionSettings, LoadError, PAGE_SIZE, Runtime, Services,
+    Capacity, CompileError, Compiled, Function, FunctionSettings, LoadError, PAGE_SIZE, Runtime,
+    Services,
 };
 
 /// Functions by name.
@@ -67,6 +68,28 @@ fn settings(name: &str, function: &FunctionConfig) -> FunctionSettings {
     }
 }
 
+const BUILD: &str = "build a core module, for instance with --target wasm32-unknown-unknown";
+
+fn compile_remedy(cause: &CompileError) -> &'static str {
+    match cause {
+        CompileError::Invalid(_) | CompileError::Refused(_) => BUILD,
+        CompileError::Time(_) => {
+            "make the module smaller, or raise compile_time in [edge.module_limits]"
+        }
+        CompileError::Busy(_) => {
+            "try again when there is less load, or raise compile_time in [edge.module_limits], of which it is ten times"
+        }
+        CompileError::Memory(_) => {
+            "make the module smaller, or raise compile_memory in [edge.module_limits]"
+        }
+        CompileError::Code(_) => "make the module smaller",
+        CompileError::Crashed(_) => {
+            "change the module; if the system killed the compiler, give it more memory"
+        }
+        CompileError::Helper(_) => "try again, or restart the node",
+    }
+}
+
 fn problem(config: &Config, name: &str, error: &LoadError) -> Problem {
     let (key, remedy) = match error {
         LoadError::Read { .. } | LoadError::NotAFile(_) => {
@@ -77,10 +100,8 @@ fn problem(config: &Config, name: &str, error: &LoadError) -> Problem {
             "module",
             "make the module smaller, or raise the limit in [edge.module_limits] or the function's limits",
         ),
-        LoadError::Invalid(_) | LoadError::Compile(_) => (
-            "module",
-            "build a core module, for instance with --target wasm32-unknown-unknown",
-        ),
+        LoadError::Invalid(_) => ("module", BUILD),
+        LoadError::Compile(cause) => ("module", compile_remedy(cause)),
         LoadError::Import(_) => (
             "module",
             "import only the functions of the guide, with their signatures",

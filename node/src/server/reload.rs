@@ -11,6 +11,7 @@ use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
+use super::Foundation;
 use super::build::{self, Built, Resources};
 use super::check::sorted;
 use super::confine;
@@ -40,7 +41,7 @@ pub(super) fn hangups(io: &IoRuntime) -> std::io::Result<Hangups> {
 /// Rebuilds from the file whenever told to.
 pub(super) struct Reloader {
     path: PathBuf,
-    sandbox: Option<Arc<Sandbox>>,
+    foundation: Arc<Foundation>,
     state: Arc<State>,
     drain_timeout: DrainTimeout,
 }
@@ -54,14 +55,14 @@ struct State {
 impl Reloader {
     pub(super) fn new(
         path: &Path,
-        sandbox: Option<Sandbox>,
-        config: Config,
-        resources: Resources,
+        foundation: Foundation,
+        (config, resources): (Config, Resources),
         drain_timeout: DrainTimeout,
     ) -> Self {
+        foundation.compiler.yield_to_traffic();
         Self {
             path: path.to_owned(),
-            sandbox: sandbox.map(Arc::new),
+            foundation: Arc::new(foundation),
             state: Arc::new(State { config, resources }),
             drain_timeout,
         }
@@ -78,9 +79,8 @@ impl Reloader {
             let started = Instant::now();
             // Compiling takes its time and must not hold up the host's input and output.
             let (path, state) = (self.path.clone(), Arc::clone(&self.state));
-            let (sandbox, io) = (self.sandbox.clone(), Handle::current());
-            let rebuilt =
-                spawn_blocking(move || rebuild(&path, sandbox.as_deref(), &state, &io)).await;
+            let (foundation, io) = (Arc::clone(&self.foundation), Handle::current());
+            let rebuilt = spawn_blocking(move || rebuild(&path, &foundation, &state, &io)).await;
             match rebuilt {
                 Ok(Ok((config, built))) => {
                     limits.store(Arc::new(config.server.limits.clone()));
@@ -106,15 +106,17 @@ impl Reloader {
 
 fn rebuild(
     path: &Path,
-    sandbox: Option<&Sandbox>,
+    foundation: &Foundation,
     state: &State,
     io: &Handle,
 ) -> Result<(Config, Built), Vec<String>> {
     let parsed = config::load(path).map_err(|error| vec![error.to_string()])?;
     if parsed.problems.is_empty() {
+        let sandbox = foundation.sandbox.as_ref();
         needs_no_restart(&state.config, &parsed.config, sandbox)?;
     }
-    let built = build::build(&parsed.config, Some(&state.resources), io);
+    let previous = Some(&state.resources);
+    let built = build::build(&parsed.config, previous, io, &foundation.compiler);
     match (parsed.problems.is_empty(), built) {
         (true, Ok(built)) => Ok((parsed.config, built)),
         (_, built) => {
