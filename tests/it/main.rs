@@ -19,6 +19,7 @@ mod edge_limits;
 mod egress;
 mod failures;
 mod harness;
+mod loading;
 mod paths;
 mod proxying;
 mod reload;
