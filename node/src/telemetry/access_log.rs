@@ -17,6 +17,8 @@ use crate::proxy::{AccessLine, AccessLog};
 const CAPACITY: usize = 16 * 1024;
 /// Lines that come within this time are written together.
 const BATCH: Duration = Duration::from_millis(5);
+/// Bytes after which no more lines are added: a flood may bring them as fast as they are taken.
+const BATCH_SIZE: usize = 256 * 1024;
 /// An idle writer looks around this often even if nobody wakes it.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long the last lines may take when the node stops.
@@ -94,7 +96,9 @@ impl Shared {
         let mut told = 0;
         loop {
             let closing = self.closed.load(Ordering::Acquire);
-            while let Some(line) = self.lines.pop() {
+            while batch.len() < BATCH_SIZE
+                && let Some(line) = self.lines.pop()
+            {
                 batch.extend_from_slice(&line);
             }
             if !batch.is_empty() {
@@ -103,10 +107,11 @@ impl Shared {
                 batch.clear();
             }
             told = self.tell_dropped(told);
-            if closing {
-                return;
+            match (closing, self.lines.is_empty()) {
+                (true, true) => return,
+                (false, true) => self.rest(),
+                (_, false) => {}
             }
-            self.rest();
         }
     }
 
@@ -147,13 +152,14 @@ mod tests {
         }
     }
 
-    /// Never takes a byte until it is dropped by the process.
+    /// Never takes a byte.
     struct Stuck;
 
     impl Write for Stuck {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            thread::park();
-            Ok(0)
+            loop {
+                thread::park();
+            }
         }
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
