@@ -17,6 +17,7 @@ mod function;
 mod guest;
 mod host;
 mod idle;
+mod interface;
 mod invocation;
 mod limits;
 mod meter;

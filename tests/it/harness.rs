@@ -6,6 +6,7 @@ pub(crate) mod framing;
 pub(crate) mod guest;
 pub(crate) mod http;
 pub(crate) mod https;
+pub(crate) mod kernel;
 pub(crate) mod lines;
 pub(crate) mod node;
 pub(crate) mod origin;

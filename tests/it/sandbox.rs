@@ -10,6 +10,7 @@ use std::thread;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use tempfile::TempDir;
 
+use crate::harness::kernel::can_sandbox;
 use crate::harness::{EGRESS, Https, Node, Redis, aegis, answers, module, node, printed, report};
 
 const SANDBOX: &str = "[server]\nsandbox = true";
@@ -42,6 +43,9 @@ fn statuses(process: u32) -> Vec<String> {
 
 #[test]
 fn every_thread_is_under_the_filter_and_without_new_privileges() {
+    if !can_sandbox() {
+        return;
+    }
     let node = answers(SANDBOX, &saying("served")).start();
     assert_eq!(node.get("/").text(), "served");
     let statuses = statuses(node.process());
@@ -62,6 +66,9 @@ fn without_the_key_nothing_is_given_up() {
 
 #[test]
 fn the_caches_of_both_kinds_work() {
+    if !can_sandbox() {
+        return;
+    }
     let remember = report(
         "(call $tried (call $cache_set {k} {value} (i32.const 60)))
          (call $text (call $cache_get {k}))",
@@ -77,6 +84,9 @@ fn the_caches_of_both_kinds_work() {
 
 #[test]
 fn https_calls_work_and_trust_their_own_authority() {
+    if !can_sandbox() {
+        return;
+    }
     let https = Https::start(|_| crate::harness::Answer::ok("hello"));
     let fetch = report(&format!(
         "(call $text (call $http_get {{{}}}))",
@@ -89,6 +99,9 @@ fn https_calls_work_and_trust_their_own_authority() {
 
 #[test]
 fn names_of_backends_are_looked_up_at_start_and_at_a_reload() {
+    if !can_sandbox() {
+        return;
+    }
     let toml = |host: &str| {
         format!(
             "{SANDBOX}\n[upstreams.o]\nbackends = [\"{host}:9\"]\n[[routes]]\nupstream = \"o\"\n\
@@ -106,6 +119,9 @@ fn names_of_backends_are_looked_up_at_start_and_at_a_reload() {
 
 #[test]
 fn a_module_replaced_by_renaming_and_one_beside_it_are_served_after_a_reload() {
+    if !can_sandbox() {
+        return;
+    }
     let mut node = answers(SANDBOX, &saying("old")).start();
     node.replace("f", wasm("new"));
     node.reload_files().unwrap();
@@ -117,6 +133,9 @@ fn a_module_replaced_by_renaming_and_one_beside_it_are_served_after_a_reload() {
 
 #[test]
 fn a_reload_that_names_a_file_outside_is_refused_and_the_old_configuration_serves() {
+    if !can_sandbox() {
+        return;
+    }
     let elsewhere = TempDir::new().unwrap();
     let outside = elsewhere.path().join("x.wasm");
     fs::write(&outside, wasm("outside")).unwrap();
@@ -147,6 +166,9 @@ fn a_reload_that_names_a_file_outside_is_refused_and_the_old_configuration_serve
 
 #[test]
 fn the_key_itself_needs_a_restart() {
+    if !can_sandbox() {
+        return;
+    }
     let route = "[[routes]]\nrespond = { status = 200 }";
     let mut sandboxed = node(&format!("{SANDBOX}\n{route}")).start();
     let mut free = node(&format!("[server]\nsandbox = false\n{route}")).start();
@@ -159,6 +181,9 @@ fn the_key_itself_needs_a_restart() {
 
 #[test]
 fn compiled_modules_are_kept_in_a_folder_made_at_the_start_and_found_by_the_next() {
+    if !can_sandbox() {
+        return;
+    }
     let folder = TempDir::new().unwrap();
     let kept = folder.path().join("made/at/start");
     let toml = format!("{SANDBOX}\n[edge]\ncache_dir = \"{}\"", kept.display());

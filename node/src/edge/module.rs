@@ -11,6 +11,7 @@ use wasmparser::types::Types;
 use wasmparser::{FunctionBody, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 use super::error::LoadError;
+use super::interface;
 use super::limits::{Limits, ModuleLimits, PAGE_SIZE};
 
 /// Content hash of a module file.
@@ -148,6 +149,11 @@ pub(super) fn features() -> WasmFeatures {
 // === impl Outline ===
 
 impl Outline {
+    /// Refuses a module whose imports or exports are not as the ABI wants them.
+    pub(super) fn check_interface(&self, entry: &str) -> Result<(), LoadError> {
+        interface::check(self.0.as_ref(), entry)
+    }
+
     /// Refuses a module whose smallest memory or table is past the function's limits.
     pub(super) fn check_minimums(&self, limits: &Limits) -> Result<(), LoadError> {
         let types = self.0.as_ref();

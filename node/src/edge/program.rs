@@ -8,6 +8,7 @@ use wasmtime::{ExternType, FuncType, InstancePre, Module, ModuleExport};
 use super::error::LoadError;
 use super::function::{BodyAccess, FunctionSettings, Services};
 use super::guest::Guest;
+use super::interface::{missing, wrong};
 use super::limits::Limits;
 use crate::cache::Namespace;
 use crate::egress::AllowList;
@@ -72,7 +73,7 @@ impl Program {
 }
 
 impl Exports {
-    /// Checks the entry, `memory` and `_initialize` of `module`.
+    /// Finds the entry, `memory` and `_initialize` of a module that was checked to have them.
     pub(super) fn of(module: &Module, entry: &str) -> Result<Self, LoadError> {
         Ok(Self {
             entry: entry_export(module, entry)?,
@@ -116,16 +117,5 @@ fn memory_export(module: &Module) -> Result<ModuleExport, LoadError> {
     match module.get_export_index(name) {
         Some(index) if is_memory => Ok(index),
         _ => Err(wrong(name, "it must be a memory")),
-    }
-}
-
-fn missing(name: &str) -> LoadError {
-    wrong(name, "the module does not export it")
-}
-
-fn wrong(name: &str, problem: &str) -> LoadError {
-    LoadError::Export {
-        name: name.to_owned(),
-        problem: problem.to_owned(),
     }
 }

@@ -102,6 +102,7 @@ impl Runtime {
         check_pin(&settings, &source.sha256)?;
         let outline = module::check(&source.bytes, limits)?;
         outline.check_minimums(&settings.limits)?;
+        outline.check_interface(&settings.entry)?;
         let module = self.module(&source, compiled)?;
         let exports = Exports::of(&module, &settings.entry)?;
         let pre = self

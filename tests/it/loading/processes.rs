@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{endless_to_compile, good, limited};
 use crate::harness::Node;
+use crate::harness::kernel::can_sandbox;
 use crate::harness::lines::PATIENCE;
 use crate::harness::node::signal;
 
@@ -125,4 +126,18 @@ fn signals_that_reach_all_processes_of_a_terminal_or_service_do_not_end_the_help
     node.replace("f", [&good()[..], b"\0\x02\x01x"].concat());
     node.reload_files().unwrap();
     assert_eq!(helper(&node), idle);
+}
+
+#[test]
+fn a_job_is_sandboxed_where_the_kernel_can() {
+    if !can_sandbox() {
+        return;
+    }
+    let node = limited("").start();
+    let (_, job) = busy(&node);
+    wait_for("its sandbox", || {
+        let status = fs::read_to_string(format!("/proc/{job}/status")).ok()?;
+        let walled = status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n");
+        walled.then_some(())
+    });
 }

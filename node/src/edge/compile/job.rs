@@ -15,6 +15,7 @@ use wasmtime::Engine;
 use super::super::{engine, module};
 use super::message::{Output, Task};
 use super::{CompileError, process};
+use crate::sandbox;
 
 /// Of ordinary processes. The idle class would keep no better out of the way of traffic,
 /// measured, and on a machine without a moment to spare a reload would not end.
@@ -43,6 +44,8 @@ fn compile_stdin() -> io::Result<()> {
     let (task, length) = Task::read(&input)?.ok_or(io::ErrorKind::UnexpectedEof)?;
     bound(&task)?;
     check_reader(&output)?;
+    // Where the kernel has none of it, the limits are what there is.
+    let _sandbox = sandbox::enter(&[]);
     let mut module = Vec::new();
     (&input).take(length).read_to_end(&mut module)?;
     let engine = engine::compiling(task.reservation).map_err(io::Error::other)?;
