@@ -58,7 +58,6 @@ pub(crate) struct Sandbox {
     services: Services,
     folder: TempDir,
     good: Option<Arc<Function>>,
-    memory: usize,
     /// What the witness sees must be of one test.
     _turn: MutexGuard<'static, ()>,
 }
@@ -101,7 +100,6 @@ impl Sandbox {
             services: services(&io),
             folder: TempDir::new().unwrap(),
             good: None,
-            memory,
             io,
             _turn: turn,
         };
@@ -186,10 +184,9 @@ impl Sandbox {
             matches!(&ended.outcome, Outcome::Respond(answer) if right(answer)),
             "a good function gave {ended:?}"
         );
-        let chain = self.chain(good);
         let deadline = Instant::now() + PATIENCE;
         // A guest that was cut off gives back what it held when its thread notices.
-        while !chain.hold().grow(self.memory) {
+        while self.runtime.memory_held() > 0 {
             assert!(Instant::now() < deadline, "memory is held for nobody");
             std::thread::yield_now();
         }

@@ -2,7 +2,7 @@
 //! it can no longer do is tried in `tests/escape`.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Output;
 use std::thread;
@@ -195,9 +195,14 @@ fn compiled_modules_are_kept_in_a_folder_made_at_the_start_and_found_by_the_next
         let files: Vec<_> = fs::read_dir(&kept).unwrap().map(Result::unwrap).collect();
         assert_eq!(files.len(), 1);
         let metadata = files[0].metadata().unwrap();
-        (files[0].path(), metadata.modified().unwrap())
+        (
+            (files[0].path(), metadata.ino()),
+            metadata.modified().unwrap(),
+        )
     };
-    assert_eq!(served(), served());
+    let ((first, made), (second, used)) = (served(), served());
+    assert_eq!(first, second, "it was not compiled again");
+    assert!(used > made, "that it is in use was not noted");
 }
 
 /// Runs a sandboxed node on a kernel that answers `call` as `errno`, as one without it does.

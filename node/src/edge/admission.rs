@@ -14,7 +14,6 @@ use super::budget::Budget;
 pub(super) struct Admission {
     node: Places,
     queue_timeout: Duration,
-    budget: Arc<Budget>,
 }
 
 /// Places for invocations, and a queue for as many more.
@@ -38,18 +37,21 @@ pub(super) struct Place {
 pub(super) struct Overloaded;
 
 impl Admission {
-    pub(super) fn new(places: usize, queue_timeout: Duration, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(places: usize, queue_timeout: Duration) -> Self {
         Self {
             node: Places::new(places),
             queue_timeout,
-            budget,
         }
     }
 
     /// Waits at most the queue timeout for both places. The function's own comes
     /// first: while it is full, its requests do not hold places of the node.
-    pub(super) async fn enter(&self, function: &Places) -> Result<Place, Overloaded> {
-        if self.budget.is_spent() {
+    pub(super) async fn enter(
+        &self,
+        function: &Places,
+        memory: &Budget,
+    ) -> Result<Place, Overloaded> {
+        if memory.is_spent() {
             return Err(Overloaded);
         }
         if let Some(place) = self.try_enter(function) {
@@ -116,27 +118,37 @@ mod tests {
     use super::*;
 
     fn admission(places: usize) -> Admission {
-        Admission::new(places, Duration::from_millis(20), Budget::new(1))
+        Admission::new(places, Duration::from_millis(20))
     }
 
     #[tokio::test]
     async fn a_full_function_does_not_take_the_places_of_another() {
         let admission = admission(2);
         let (full, other) = (Places::new(1), Places::new(1));
-        let held = admission.enter(&full).await.expect("the first has a place");
-        assert_eq!(admission.enter(&full).await.err(), Some(Overloaded));
-        assert!(admission.enter(&other).await.is_ok());
+        let held = admission
+            .enter(&full, &Budget::new(1))
+            .await
+            .expect("the first has a place");
+        assert_eq!(
+            admission.enter(&full, &Budget::new(1)).await.err(),
+            Some(Overloaded)
+        );
+        assert!(admission.enter(&other, &Budget::new(1)).await.is_ok());
         drop(held);
-        assert!(admission.enter(&full).await.is_ok());
+        assert!(admission.enter(&full, &Budget::new(1)).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_place_that_comes_free_in_time_is_taken() {
-        let admission = Arc::new(Admission::new(1, Duration::from_secs(30), Budget::new(1)));
+        let admission = Arc::new(Admission::new(1, Duration::from_secs(30)));
         let function = Arc::new(Places::new(5));
-        let held = admission.enter(&function).await.expect("a place");
+        let held = admission
+            .enter(&function, &Budget::new(1))
+            .await
+            .expect("a place");
         let (waiting, own) = (Arc::clone(&admission), Arc::clone(&function));
-        let queued = tokio::spawn(async move { waiting.enter(&own).await.is_ok() });
+        let queued =
+            tokio::spawn(async move { waiting.enter(&own, &Budget::new(1)).await.is_ok() });
         while function.free.available_permits() > 3 {
             tokio::task::yield_now().await;
         }
@@ -146,15 +158,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once() {
-        let admission = Arc::new(Admission::new(8, Duration::from_secs(3600), Budget::new(1)));
+        let admission = Arc::new(Admission::new(8, Duration::from_secs(3600)));
         let function = Arc::new(Places::new(1));
-        let held = admission.enter(&function).await.expect("a place");
+        let held = admission
+            .enter(&function, &Budget::new(1))
+            .await
+            .expect("a place");
         let (waiting, own) = (Arc::clone(&admission), Arc::clone(&function));
-        let queued = tokio::spawn(async move { waiting.enter(&own).await.is_ok() });
+        let queued =
+            tokio::spawn(async move { waiting.enter(&own, &Budget::new(1)).await.is_ok() });
         while function.queued.load(Ordering::Relaxed) == 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(admission.enter(&function).await.err(), Some(Overloaded));
+        assert_eq!(
+            admission.enter(&function, &Budget::new(1)).await.err(),
+            Some(Overloaded)
+        );
         drop(held);
         assert!(queued.await.expect("no panic"));
         assert_eq!(function.queued.load(Ordering::Relaxed), 0);

@@ -95,11 +95,23 @@ mod tests {
 
     #[test]
     fn names_that_double_cost_nothing() {
-        // Back references of the v0 mangling: each level names the one before twice.
-        let mut name = String::from("_RNvC1a1f");
-        for _ in 0..60 {
-            name = format!("_RINvC1a1fT{}BE_E", &name[2..]);
+        // Back references of the v0 mangling: each level has the one below it twice.
+        const LEVEL: &str = "INvC1a1fT";
+        const LEVELS: usize = 30;
+        let digit = |at: usize| char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[at]);
+        let mut name = format!("_R{}NvC1a1f", LEVEL.repeat(LEVELS));
+        for level in (1..=LEVELS).rev() {
+            let number = level * LEVEL.len() - 1;
+            let (high, low) = (number / 62, number % 62);
+            let small = |at: usize| match at {
+                0..36 => digit(at),
+                _ => digit(at - 26).to_ascii_uppercase(),
+            };
+            let high = (high > 0).then(|| small(high));
+            name.extend(['B'].into_iter().chain(high).chain([small(low)]));
+            name += "_EE";
         }
+        assert!(name.len() <= LONGEST_MANGLED && rustc_demangle::try_demangle(&name).is_ok());
         let started = std::time::Instant::now();
         assert!(readable(&name).len() <= LONGEST_NAME + "…".len());
         assert!(started.elapsed() < std::time::Duration::from_millis(100));

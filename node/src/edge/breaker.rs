@@ -47,6 +47,7 @@ pub(super) struct Breaker {
 #[derive(Debug)]
 pub(super) struct Permit {
     breaker: Arc<Breaker>,
+    begun: Instant,
     probes: bool,
 }
 
@@ -56,7 +57,7 @@ pub(super) struct Open;
 
 #[derive(Debug)]
 enum State {
-    Closed(Window),
+    Closed { since: Instant, window: Window },
     Open { until: Instant },
     Probing,
 }
@@ -84,7 +85,7 @@ impl Breaker {
     pub(super) fn new(settings: BreakerSettings) -> Arc<Self> {
         Arc::new(Self {
             settings,
-            state: Mutex::new(State::Closed(Window::new(Instant::now()))),
+            state: Mutex::new(State::closed(Instant::now())),
         })
     }
 
@@ -100,7 +101,7 @@ impl Breaker {
     fn enter_at(self: &Arc<Self>, now: Instant) -> Result<Permit, Open> {
         let mut state = self.state.lock();
         let probes = match *state {
-            State::Closed(_) => false,
+            State::Closed { .. } => false,
             State::Open { until } if now >= until => true,
             State::Open { .. } | State::Probing => return Err(Open),
         };
@@ -109,14 +110,17 @@ impl Breaker {
         }
         Ok(Permit {
             breaker: Arc::clone(self),
+            begun: now,
             probes,
         })
     }
 
-    /// Counts an outcome; what was begun before the breaker opened no longer counts.
-    fn count(&self, function: &str, failed: bool, now: Instant) {
+    /// Counts an outcome; what was begun before the breaker closed no longer counts.
+    fn count(&self, function: &str, failed: bool, (begun, now): (Instant, Instant)) {
         let mut state = self.state.lock();
-        if let State::Closed(window) = &mut *state {
+        if let State::Closed { since, window } = &mut *state
+            && begun >= *since
+        {
             let total = window.count(failed, now, self.settings.window);
             if !total.reaches(&self.settings) {
                 return;
@@ -131,7 +135,7 @@ impl Breaker {
         let mut state = self.state.lock();
         *state = match failed {
             true => self.open(now),
-            false => State::Closed(Window::new(now)),
+            false => State::closed(now),
         };
         if !failed {
             info!(function, "a function works again: its breaker is closed");
@@ -144,13 +148,25 @@ impl Breaker {
     }
 }
 
+impl State {
+    fn closed(now: Instant) -> Self {
+        Self::Closed {
+            since: now,
+            window: Window::new(now),
+        }
+    }
+}
+
 impl Permit {
     /// Tells how the run of `function` went.
     pub(super) fn settle(mut self, function: &str, failed: bool) {
         let now = Instant::now();
         match std::mem::take(&mut self.probes) {
             true => self.breaker.probed(function, failed, now),
-            false => self.breaker.count(function, failed, now),
+            false => {
+                let times = (self.begun, now);
+                self.breaker.count(function, failed, times);
+            }
         }
     }
 }
@@ -226,7 +242,7 @@ mod tests {
     fn run(breaker: &Arc<Breaker>, failed: bool, now: Instant) {
         let permit = breaker.enter_at(now).expect("it is closed");
         assert!(!permit.probes);
-        breaker.count("f", failed, now);
+        breaker.count("f", failed, (now, now));
     }
 
     #[test]
@@ -269,6 +285,22 @@ mod tests {
         breaker.probed("f", false, again);
         drop(probe_done(probe));
         assert!(breaker.enter_at(again).is_ok_and(|permit| !permit.probes));
+    }
+
+    #[test]
+    fn what_began_before_the_breaker_closed_does_not_open_it_again() {
+        let (breaker, start) = (breaker(), Instant::now());
+        for _ in 0..4 {
+            run(&breaker, true, start);
+        }
+        let after = start + 6 * SECOND;
+        let probe = breaker.enter_at(after).expect("the pause is over");
+        breaker.probed("f", false, after);
+        drop(probe_done(probe));
+        for _ in 0..100 {
+            breaker.count("f", true, (start, after + SECOND));
+        }
+        assert!(breaker.enter_at(after + SECOND).is_ok());
     }
 
     /// As `settle` leaves it, but at a time of the test's choice.

@@ -3,18 +3,25 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The account of the whole node.
+/// An account: that of the whole node, or one for a part of it.
 #[derive(Debug)]
 pub(super) struct Budget {
     used: AtomicUsize,
     /// Of it, what idle sandboxes hold.
     idle: AtomicUsize,
     limit: usize,
+    /// What this one is a part of: whatever is taken here is taken there too.
+    whole: Option<Arc<Budget>>,
 }
 
-/// Of this many parts of the budget, idle sandboxes may hold one: the others are always
-/// there for requests.
-const IDLE_PART: usize = 4;
+/// Of four parts of the node's memory, one function may hold three: it cannot take what
+/// all others need.
+const FUNCTION_PARTS: usize = 3;
+/// Buffered bodies of requests may hold two: clients that are slow to send cannot take it
+/// either.
+const BODY_PARTS: usize = 2;
+/// Idle sandboxes may hold one: the others are always there for requests.
+const IDLE_PARTS: usize = 1;
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Arc<Self> {
@@ -22,17 +29,69 @@ impl Budget {
             used: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
             limit,
+            whole: None,
         })
+    }
+
+    /// For one function, of which an invocation may hold `least` in any case.
+    pub(super) fn of_function(self: &Arc<Self>, least: usize) -> Arc<Self> {
+        self.part((self.limit / 4 * FUNCTION_PARTS).max(least))
+    }
+
+    /// For bodies of requests, before there is an invocation.
+    pub(super) fn of_bodies(self: &Arc<Self>) -> Arc<Self> {
+        self.part(self.limit / 4 * BODY_PARTS)
+    }
+
+    fn part(self: &Arc<Self>, limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            used: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            limit,
+            whole: Some(Arc::clone(self)),
+        })
+    }
+
+    /// Bytes that are held.
+    pub(super) fn held(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is left for another invocation.
     pub(super) fn is_spent(&self) -> bool {
-        self.used.load(Ordering::Relaxed) >= self.limit
+        let whole = self.whole.as_ref().is_some_and(|whole| whole.is_spent());
+        whole || self.used.load(Ordering::Relaxed) >= self.limit
     }
 
-    /// Whether more is held than there may be: what was measured can pass the limit.
-    fn is_overdrawn(&self) -> bool {
-        self.used.load(Ordering::Relaxed) > self.limit
+    /// Takes `bytes`, unless that would pass a limit.
+    fn take(&self, bytes: usize) -> bool {
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= self.limit
+            && self.whole.as_ref().is_none_or(|whole| whole.take(bytes));
+        if !fits {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// Takes what is held already, past the limit if it must be.
+    fn record(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.record(bytes);
+        }
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.give_back(bytes);
+        }
+    }
+
+    /// The node's.
+    fn node(self: &Arc<Self>) -> &Arc<Self> {
+        self.whole.as_ref().unwrap_or(self)
     }
 }
 
@@ -55,8 +114,9 @@ impl Hold {
 
     /// Takes over what another charge holds.
     pub(super) fn absorb(&self, charge: &Charge) {
-        let bytes = charge.held.swap(0, Ordering::Relaxed);
-        self.0.held.fetch_add(bytes, Ordering::Relaxed);
+        let bytes = charge.held();
+        charge.correct(0);
+        self.0.correct(self.0.held().saturating_add(bytes));
     }
 }
 
@@ -77,13 +137,11 @@ impl Charge {
 
     /// Takes `bytes` more, unless that would pass the limit.
     pub(super) fn try_grow(&self, bytes: usize) -> bool {
-        let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.budget.limit {
-            self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
+        let taken = self.budget.take(bytes);
+        if taken {
+            self.held.fetch_add(bytes, Ordering::Relaxed);
         }
-        self.held.fetch_add(bytes, Ordering::Relaxed);
-        true
+        taken
     }
 
     /// A charge of its own on the same account, if there is room for `bytes`.
@@ -120,26 +178,22 @@ impl Charge {
 
     /// Room for `bytes` among what idle sandboxes hold, beside this charge for them.
     pub(super) fn hold_idle(&self, bytes: usize) -> Option<IdleHold> {
+        let node = self.budget.node();
         let hold = IdleHold {
-            budget: Arc::clone(&self.budget),
+            budget: Arc::clone(node),
             bytes,
         };
-        let before = self.budget.idle.fetch_add(bytes, Ordering::Relaxed);
-        (before.saturating_add(bytes) <= self.budget.limit / IDLE_PART).then_some(hold)
-    }
-
-    /// Whether the account is overdrawn and this charge is a part of it that counts.
-    pub(super) fn overdraws(&self, floor: usize) -> bool {
-        self.held.load(Ordering::Relaxed) > floor && self.budget.is_overdrawn()
+        let before = node.idle.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= node.limit / 4 * IDLE_PARTS;
+        fits.then_some(hold)
     }
 
     /// Corrects the charge to what was measured, even past the limit: it is held already.
     pub(super) fn correct(&self, bytes: usize) {
         let held = self.held.swap(bytes, Ordering::Relaxed);
-        if bytes > held {
-            self.budget.used.fetch_add(bytes - held, Ordering::Relaxed);
-        } else {
-            self.budget.used.fetch_sub(held - bytes, Ordering::Relaxed);
+        match bytes.checked_sub(held) {
+            Some(more) => self.budget.record(more),
+            None => self.budget.give_back(held - bytes),
         }
     }
 }
@@ -159,9 +213,7 @@ impl Drop for IdleHold {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget
-            .used
-            .fetch_sub(*self.held.get_mut(), Ordering::Relaxed);
+        self.budget.give_back(*self.held.get_mut());
     }
 }
 
@@ -196,6 +248,24 @@ mod tests {
         assert_eq!(budget.used.load(Ordering::Relaxed), 50);
         drop(hold);
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_part_takes_from_the_whole_and_stops_at_its_own_limit() {
+        let node = Budget::new(100);
+        let (function, bodies) = (node.of_function(0), node.of_bodies());
+        let charge = Charge::new(Arc::clone(&function));
+        assert!(!charge.try_grow(76));
+        assert!(charge.try_grow(75));
+        assert!(function.is_spent() && !node.is_spent());
+        let body = Hold::new(Arc::clone(&bodies));
+        assert!(!body.grow(26), "the whole has no more than 25");
+        assert!(body.grow(25));
+        assert!(bodies.is_spent(), "as the whole is");
+        drop((charge, body));
+        for budget in [&node, &function, &bodies] {
+            assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+        }
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Chain {
 
     /// An account for what is held for these functions outside of them.
     pub fn hold(&self) -> Hold {
-        Hold::new(Arc::clone(&self.runtime.budget))
+        Hold::new(Arc::clone(&self.runtime.bodies))
     }
 
     /// Largest body that each of its functions takes; `None` when none asks for it.

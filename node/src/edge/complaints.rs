@@ -16,6 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Complaints {
     since: Instant,
     causes: [Cause; Fault::ALL.len()],
+    logs: Cause,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +31,7 @@ impl Default for Complaints {
         Self {
             since: Instant::now(),
             causes: Default::default(),
+            logs: Cause::default(),
         }
     }
 }
@@ -40,19 +42,29 @@ impl Complaints {
         self.due_at(fault, self.since.elapsed())
     }
 
+    /// The same for log records that were dropped.
+    pub(super) fn logs_due(&self) -> Option<u64> {
+        self.logs.due_at(self.since.elapsed())
+    }
+
     fn due_at(&self, fault: Fault, now: Duration) -> Option<u64> {
-        let cause = self.causes.get(fault as usize)?;
-        let due = cause.due.load(Ordering::Relaxed);
+        self.causes.get(fault as usize)?.due_at(now)
+    }
+}
+
+impl Cause {
+    fn due_at(&self, now: Duration) -> Option<u64> {
+        let due = self.due.load(Ordering::Relaxed);
         let next = nanos(now + INTERVAL);
         let is_due = nanos(now) >= due
-            && cause
+            && self
                 .due
                 .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
         if is_due {
-            return Some(cause.withheld.swap(0, Ordering::Relaxed));
+            return Some(self.withheld.swap(0, Ordering::Relaxed));
         }
-        cause.withheld.fetch_add(1, Ordering::Relaxed);
+        self.withheld.fetch_add(1, Ordering::Relaxed);
         None
     }
 }

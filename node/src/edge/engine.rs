@@ -22,7 +22,7 @@ const FIBRE_STACK: usize = 2 * MIB;
 /// Kept of a used stack, so that the next guest need not fault it in again.
 const STACK_KEPT: usize = 16 * KIB;
 /// Kept of a used memory, likewise; only where the kernel tells which pages were touched.
-const MEMORY_KEPT: usize = MIB;
+const MEMORY_KEPT: usize = 256 * KIB;
 /// Kept of a used table: all of an ordinary one.
 const TABLE_KEPT: usize = 64 * KIB;
 /// Functions whose slots stay warm.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::admission::Places;
 use super::breaker::{Breaker, BreakerSettings};
+use super::budget::Budget;
 use super::complaints::Complaints;
 use super::idle::{Idle, InstancePolicy};
 use super::limits::Limits;
@@ -70,6 +71,8 @@ pub struct Function {
     pub(super) on_failure: FailurePolicy,
     pub(super) governors: Governors,
     pub(super) lane: Arc<Lane>,
+    /// What its invocations hold together.
+    pub(super) memory: Arc<Budget>,
     pub(super) idle: Option<Idle>,
     pub(super) complaints: Complaints,
     source: Source,
@@ -80,6 +83,8 @@ pub struct Function {
 pub(super) struct Governors {
     pub(super) places: Arc<Places>,
     pub(super) breaker: Option<Arc<Breaker>>,
+    /// What the breaker has judged.
+    module: Sha,
 }
 
 /// The file a function comes from.
@@ -93,6 +98,7 @@ pub(super) struct Source {
 pub(super) struct Share {
     pub(super) governors: Governors,
     pub(super) lane: Arc<Lane>,
+    pub(super) memory: Arc<Budget>,
 }
 
 impl Function {
@@ -109,6 +115,7 @@ impl Function {
             on_failure,
             governors: share.governors,
             lane: share.lane,
+            memory: share.memory,
             complaints: Complaints::default(),
             source,
         }
@@ -139,6 +146,14 @@ impl Function {
         self.source.size
     }
 
+    /// It serves no longer: what it keeps between requests is given back, though requests
+    /// under way may hold it for long.
+    pub fn retire(&self) {
+        if let Some(idle) = &self.idle {
+            idle.close();
+        }
+    }
+
     /// Names of what the module imports, in its order.
     pub fn imports(&self) -> Vec<String> {
         let module = self.program.pre.module();
@@ -153,18 +168,20 @@ impl Governors {
     /// Those of a function that serves already, as far as they are still as wanted.
     pub(super) fn new(
         serving: Option<&Self>,
-        max_in_flight: usize,
+        (module, max_in_flight): (Sha, usize),
         breaker: Option<BreakerSettings>,
     ) -> Self {
         let places = serving
             .map(|serving| &serving.places)
             .filter(|places| places.count() == max_in_flight);
         let same = serving
+            .filter(|serving| serving.module == module)
             .and_then(|serving| serving.breaker.as_ref())
             .filter(|serving| Some(*serving.settings()) == breaker);
         Self {
             places: places.map_or_else(|| Arc::new(Places::new(max_in_flight)), Arc::clone),
             breaker: same.cloned().or_else(|| breaker.map(Breaker::new)),
+            module,
         }
     }
 }

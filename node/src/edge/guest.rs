@@ -113,19 +113,16 @@ impl Guest {
         self.limiter.own.hold_idle(bytes)
     }
 
-    /// Bytes of the host's own buffers for this guest.
-    fn buffers(&self) -> usize {
+    /// Makes room for the host's own buffers as they are about to be.
+    fn make_room(
+        &mut self,
+        shared: &Bytes,
+        yielded: Option<&Bytes>,
+        edits: usize,
+    ) -> Result<(), HostError> {
         // What was yielded is most often the shared buffer's own data.
-        let yielded = self
-            .yielded
-            .as_ref()
-            .filter(|data| data.as_ptr() != self.shared.as_ptr());
-        self.shared.len() + self.edits.held() + yielded.map_or(0, Bytes::len)
-    }
-
-    /// Makes room for buffers that grow from `old` to `new` bytes, before they do.
-    fn make_room(&mut self, old: usize, new: usize) -> Result<(), HostError> {
-        let bytes = self.buffers().saturating_sub(old).saturating_add(new);
+        let yielded = yielded.filter(|data| data.as_ptr() != shared.as_ptr());
+        let bytes = shared.len() + yielded.map_or(0, Bytes::len) + edits;
         if self.limiter.hold_buffers(bytes) {
             return Ok(());
         }
@@ -135,6 +132,20 @@ impl Guest {
 
     /// Puts `data` into the shared buffer and returns its length for the guest.
     pub(super) fn share(&mut self, data: Bytes) -> Result<i32, HostError> {
+        let yielded = self.yielded.take();
+        let shared = self.share_beside(data, yielded.as_ref());
+        self.yielded = yielded;
+        shared
+    }
+
+    /// The same for what a cache or HTTPS call yielded.
+    pub(super) fn share_yielded(&mut self, data: Bytes) -> Result<i32, HostError> {
+        let length = self.share_beside(data.clone(), Some(&data))?;
+        self.yielded = Some(data);
+        Ok(length)
+    }
+
+    fn share_beside(&mut self, data: Bytes, yielded: Option<&Bytes>) -> Result<i32, HostError> {
         if data.len() > self.program.limits.shared_buffer {
             return Err(HostError::new(
                 Code::TooLarge,
@@ -143,16 +154,15 @@ impl Guest {
         }
         let length = i32::try_from(data.len())
             .map_err(|_| HostError::new(Code::TooLarge, "the data is larger than 2 GiB"))?;
-        self.make_room(self.shared.len(), data.len())?;
+        self.make_room(&data, yielded, self.edits.held())?;
         self.shared = data;
         Ok(length)
     }
 
-    /// The same for what a cache or HTTPS call yielded.
-    pub(super) fn share_yielded(&mut self, data: Bytes) -> Result<i32, HostError> {
-        let length = self.share(data.clone())?;
-        self.yielded = Some(data);
-        Ok(length)
+    /// Makes room for the edits to hold `edits` bytes.
+    pub(super) fn make_room_for_edits(&mut self, edits: usize) -> Result<(), HostError> {
+        let (shared, yielded) = (self.shared.clone(), self.yielded.clone());
+        self.make_room(&shared, yielded.as_ref(), edits)
     }
 
     /// Sets the body of the answer.
@@ -162,7 +172,7 @@ impl Guest {
         copy: impl FnOnce() -> Bytes,
     ) -> Result<(), HostError> {
         let old = self.edits.body.as_ref().map_or(0, Bytes::len);
-        self.make_room(old, length)?;
+        self.make_room_for_edits(self.edits.held() - old + length)?;
         self.edits.body = Some(copy());
         Ok(())
     }

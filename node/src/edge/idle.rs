@@ -3,6 +3,8 @@
 //! Only one that ended well rests here: never one after a trap, a limit, or a client that
 //! left. What a guest leaves in its memory, the next request of the same function finds.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crossbeam_queue::ArrayQueue;
 
 use super::guest::Guest;
@@ -38,6 +40,8 @@ pub(super) struct Idle {
     kept: ArrayQueue<Sandbox>,
     /// Requests one serves.
     reuse_limit: u32,
+    /// The function serves no longer.
+    closed: AtomicBool,
 }
 
 impl Idle {
@@ -48,6 +52,7 @@ impl Idle {
             InstancePolicy::Reuse(reuse_limit) => Some(Self {
                 kept: ArrayQueue::new(policy.most_idle(limits)),
                 reuse_limit,
+                closed: AtomicBool::new(false),
             }),
         }
     }
@@ -66,7 +71,7 @@ impl Idle {
     /// Keeps a sandbox that ended well, unless it has served enough or idle ones hold
     /// their share of `[edge] memory`.
     pub(super) fn keep(&self, mut sandbox: Sandbox, pagemap: Option<&Pagemap>) {
-        if sandbox.served() >= self.reuse_limit {
+        if sandbox.served() >= self.reuse_limit || self.closed.load(Ordering::Acquire) {
             return;
         }
         if let Some(pagemap) = pagemap {
@@ -77,5 +82,14 @@ impl Idle {
             // One too many is dropped.
             drop(self.kept.push(sandbox));
         }
+        if self.closed.load(Ordering::Acquire) {
+            self.close();
+        }
+    }
+
+    /// Keeps none from now on.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        while self.kept.pop().is_some() {}
     }
 }

@@ -46,6 +46,12 @@ impl From<Overloaded> for Failure {
     }
 }
 
+impl From<MemorySpent> for Result<Success, Failure> {
+    fn from(_: MemorySpent) -> Self {
+        Err(Failure::Overloaded)
+    }
+}
+
 impl From<Open> for Failure {
     fn from(_: Open) -> Self {
         Self::Fault(Fault::Unavailable)
@@ -63,10 +69,13 @@ pub(super) async fn invoke(
     let governors = &function.governors;
     let permit = governors.breaker.as_ref().map(|breaker| breaker.enter());
     let permit = permit.transpose()?;
-    let place = runtime.admission.enter(&governors.places).await?;
-    let meter = Arc::new(Meter::new(Charge::new(Arc::clone(&runtime.budget))));
+    let place = runtime
+        .admission
+        .enter(&governors.places, &function.memory)
+        .await?;
+    let meter = Arc::new(Meter::new(Charge::new(Arc::clone(&function.memory))));
     report.begin(&meter);
-    let own = Charge::new(Arc::clone(&runtime.budget));
+    let own = Charge::new(Arc::clone(&function.memory));
     let guest = Guest::new(&function.program, request, own, &meter);
     let pagemap = runtime.pagemap.clone();
     let run = run(Arc::clone(function), guest, pagemap.clone());
@@ -105,7 +114,7 @@ async fn run(
     };
     let result = sandbox.run(&function.program).await;
     let guest = sandbox.guest_mut();
-    report_dropped_logs(guest);
+    report_dropped_logs(&function, guest);
     match result {
         Ok(value) if value >= 0 => {}
         // It failed for want of what it was entitled to: not its fault, and no reason
@@ -167,13 +176,16 @@ fn fail(
     Failure::Fault(fault)
 }
 
-fn report_dropped_logs(guest: &Guest) {
-    if guest.usage.log_dropped > 0 {
+fn report_dropped_logs(function: &Function, guest: &Guest) {
+    if guest.usage.log_dropped > 0
+        && let Some(withheld) = function.complaints.logs_due()
+    {
         warn!(
             function = &*guest.program.name,
             request_id = guest.request.id,
             dropped = guest.usage.log_dropped,
             limit = guest.program.limits.log_size,
+            withheld,
             "log records past log_size were dropped"
         );
     }

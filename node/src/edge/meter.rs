@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 
 use super::admission::Place;
 use super::budget::Charge;
+use super::guest::MemorySpent;
 use super::residency::Pagemap;
 
 /// A guest that ran for less than this since its memory was last measured cannot have
@@ -131,8 +132,10 @@ impl Meter {
     pub(super) fn inherit(&self, previous: &Self) {
         let base = previous.memory_base.load(Ordering::Relaxed);
         self.locate_memory(base);
-        self.record_memory(previous.memory_size.load(Ordering::Relaxed));
-        self.memory.correct(previous.memory.held());
+        let size = previous.memory_size.load(Ordering::Relaxed);
+        self.record_memory(size);
+        // It runs at once, and may touch all of it.
+        self.memory.correct(size);
     }
 
     /// The largest linear memory there was, in bytes.
@@ -145,17 +148,35 @@ impl Meter {
         self.memory_base.store(base, Ordering::Relaxed);
     }
 
-    /// Corrects the charge for the memory to what is held of it, if the guest ran since.
-    pub(super) fn measure(&self, pagemap: &Pagemap) {
+    /// The guest is to run, and may touch all the memory it has: that much is charged for
+    /// as long. What was charged before; `None` if there is no room for it.
+    fn resume(&self) -> Option<usize> {
+        let parked = self.memory.held();
+        let whole = self.memory_size.load(Ordering::Relaxed).max(parked);
+        self.memory.try_set(whole).then_some(parked)
+    }
+
+    /// The guest waits: it is charged for what it has touched, which is measured if it ran
+    /// long enough to have changed that since it was `parked` before.
+    fn park(&self, pagemap: &Pagemap, parked: usize) {
         let spent = self.spent.load(Ordering::Relaxed);
         let measured = self.measured.load(Ordering::Relaxed);
-        let base = self.memory_base.load(Ordering::Relaxed);
         let ran = Duration::from_nanos(spent.saturating_sub(measured));
-        if base == 0 || (measured > 0 && ran < REMEASURE) {
+        if measured > 0 && ran < REMEASURE {
+            self.memory.correct(parked);
             return;
         }
         self.measured.store(spent, Ordering::Relaxed);
+        self.measure(pagemap);
+    }
+
+    /// Corrects the charge for the memory to what is held of it.
+    pub(super) fn measure(&self, pagemap: &Pagemap) {
+        let base = self.memory_base.load(Ordering::Relaxed);
         let size = self.memory_size.load(Ordering::Relaxed);
+        if base == 0 {
+            return;
+        }
         if let Some(resident) = pagemap.resident(base, size) {
             self.memory.correct(resident);
         }
@@ -189,18 +210,21 @@ impl<F: Future> Metered<F> {
     }
 }
 
-impl<F: Future> Future for Metered<F> {
+impl<F: Future<Output: From<MemorySpent>>> Future for Metered<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        let Some(parked) = this.meter.resume() else {
+            return Poll::Ready(MemorySpent.into());
+        };
         let start = thread_nanos();
         this.meter.started.store(start, Ordering::Relaxed);
         let polled = this.future.poll(context);
         let took = thread_nanos().saturating_sub(start);
         this.meter.spent.fetch_add(took, Ordering::Relaxed);
         if let Some(pagemap) = this.pagemap.as_ref().filter(|_| polled.is_pending()) {
-            this.meter.measure(pagemap);
+            this.meter.park(pagemap, parked);
         }
         polled
     }
@@ -219,12 +243,35 @@ fn nanos(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
+    /// Whether it did.
+    struct Ran(bool);
+
+    impl From<MemorySpent> for Ran {
+        fn from(_: MemorySpent) -> Self {
+            Self(false)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_has_more_than_there_is_room_for_is_not_resumed() {
+        let charge = Charge::new(super::super::budget::Budget::new(100));
+        let meter = Arc::new(Meter::new(charge));
+        for (size, runs) in [(100, true), (101, false)] {
+            meter.record_memory(size);
+            let run = Metered::new(async { Ran(true) }, Arc::clone(&meter), None, None);
+            assert_eq!(run.await.0, runs);
+        }
+    }
+
     #[tokio::test]
     async fn waiting_is_not_running() {
         let charge = Charge::new(super::super::budget::Budget::new(1));
         let meter = Arc::new(Meter::new(charge));
-        let sleep = tokio::time::sleep(Duration::from_millis(60));
-        Metered::new(sleep, Arc::clone(&meter), None, None).await;
+        let sleep = async {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            Ran(true)
+        };
+        assert!(Metered::new(sleep, Arc::clone(&meter), None, None).await.0);
         assert!(meter.spent() < Duration::from_millis(30));
     }
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use async_task::{Runnable, ScheduleInfo, Task, WithInfo};
 use tokio::runtime::Handle;
@@ -12,6 +13,9 @@ use tracing::{error, warn};
 
 use super::queue::Queue;
 use super::schedule::{LaneId, Wait};
+
+/// Between two complaints about threads that cannot be started.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// The threads over one queue.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(super) struct Lane {
 pub(super) struct Watch {
     queue: Weak<Queue>,
     io: Handle,
+    /// When it was last told that no thread could be started.
+    told: Option<Instant>,
 }
 
 impl Pool {
@@ -63,6 +69,7 @@ impl Pool {
         Watch {
             queue: Arc::downgrade(&self.queue),
             io: self.io.clone(),
+            told: None,
         }
     }
 }
@@ -75,7 +82,7 @@ impl Drop for Pool {
 
 impl Watch {
     /// Looks for threads that are overdue.
-    pub(super) fn tick(&self) {
+    pub(super) fn tick(&mut self) {
         let Some(queue) = self.queue.upgrade() else {
             return;
         };
@@ -83,8 +90,11 @@ impl Watch {
             return;
         };
         if let Err(error) = start_thread(&queue, &self.io, seat) {
-            warn!(%error, "cannot start a thread beside those that are overdue");
             queue.give_up(seat);
+            if self.told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
+                self.told = Some(Instant::now());
+                warn!(%error, "cannot start a thread beside those that are overdue");
+            }
         }
     }
 }
@@ -250,7 +260,7 @@ mod tests {
                 stuck.spawn(async move { gate.recv().is_ok() })
             })
             .collect();
-        let watch = pool.watch();
+        let mut watch = pool.watch();
         let ticker = thread::spawn(move || {
             while watch.queue.strong_count() > 0 {
                 watch.tick();

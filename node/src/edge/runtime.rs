@@ -33,7 +33,8 @@ pub struct Runtime {
     artifacts: Option<Artifacts>,
     pub(super) pool: Pool,
     pub(super) admission: Admission,
-    pub(super) budget: Arc<Budget>,
+    budget: Arc<Budget>,
+    pub(super) bodies: Arc<Budget>,
     pub(super) pagemap: Option<Arc<Pagemap>>,
 }
 
@@ -66,11 +67,8 @@ impl Runtime {
         ticker::start(&engine, pool.watch())?;
         Ok(Self {
             pool,
-            admission: Admission::new(
-                settings.max_in_flight,
-                settings.queue_timeout,
-                Arc::clone(&budget),
-            ),
+            admission: Admission::new(settings.max_in_flight, settings.queue_timeout),
+            bodies: budget.of_bodies(),
             budget,
             artifacts: artifacts.transpose()?,
             pagemap: Pagemap::open().map(Arc::new),
@@ -80,6 +78,11 @@ impl Runtime {
             linker,
             compiler,
         })
+    }
+
+    /// Bytes of `[edge] memory` that are held now.
+    pub fn memory_held(&self) -> usize {
+        self.budget.held()
     }
 
     /// Whether this runtime can serve these settings as it is.
@@ -110,10 +113,11 @@ impl Runtime {
             .instantiate_pre(&module)
             .map_err(|error| refused_import(&error))?;
         let serving = compiled.governors.get(&settings.name);
-        let places = settings.limits.max_in_flight;
+        let kept = (source.sha256, settings.limits.max_in_flight);
         let share = Share {
-            governors: Governors::new(serving, places, settings.breaker),
+            governors: Governors::new(serving, kept, settings.breaker),
             lane: self.pool.lane(),
+            memory: self.budget.of_function(settings.limits.memory),
         };
         let source = Source {
             sha256: source.sha256,

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use wasmtime::{Instance, Store, UpdateDeadline};
 
 use super::budget::IdleHold;
-use super::guest::{Guest, MemorySpent};
+use super::guest::Guest;
 use super::program::{EntryExport, Program, Returns};
 use super::request::Request;
-
-/// A guest that holds less than this is not what overdraws the node's memory.
-const SMALL_GUEST: usize = 1024 * 1024;
 
 /// The running time is used up.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -36,9 +33,6 @@ impl Sandbox {
         store.limiter(|guest| &mut guest.limiter);
         store.epoch_deadline_callback(|context| {
             let guest = context.data();
-            if guest.meter.memory.overdraws(SMALL_GUEST) {
-                return Err(wasmtime::Error::new(MemorySpent));
-            }
             if guest.meter.running() > guest.program.limits.execution_time {
                 return Err(wasmtime::Error::new(TimeSpent));
             }

@@ -8,7 +8,7 @@ use super::engine::TICK;
 use super::pool::Watch;
 
 /// Starts it; it ends with the engine.
-pub(super) fn start(engine: &Engine, watch: Watch) -> std::io::Result<()> {
+pub(super) fn start(engine: &Engine, mut watch: Watch) -> std::io::Result<()> {
     let engine = engine.weak();
     let thread = thread::Builder::new().name("aegis-ticker".into());
     thread.spawn(move || {

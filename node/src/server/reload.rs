@@ -87,6 +87,9 @@ impl Reloader {
                     self.drain_timeout.set(config.server.drain_timeout);
                     snapshot.store(Arc::clone(&built.snapshot));
                     let resources = built.resources;
+                    for function in self.state.resources.functions.values() {
+                        function.retire();
+                    }
                     self.state = Arc::new(State { config, resources });
                     let took = started.elapsed();
                     info!(file = %self.path.display(), ?took, "reloaded");

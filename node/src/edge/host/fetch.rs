@@ -13,6 +13,9 @@ use crate::edge::budget::Charge;
 use crate::edge::guest::{Guest, HostError};
 use crate::egress::{Call, EgressError, Room, UrlError};
 
+/// Longest content type of a request, in bytes.
+const MAX_CONTENT_TYPE: usize = 1024;
+
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     without_body(linker, import::HTTP_GET, Method::GET)?;
     without_body(linker, import::HTTP_DELETE, Method::DELETE)?;
@@ -77,14 +80,14 @@ fn prepare(
     if guest.usage.subrequests >= guest.program.limits.subrequests {
         return Err(HostError::new(Code::LimitReached, "subrequests is reached"));
     }
+    guest.usage.subrequests += 1;
     let mut headers = HeaderMap::new();
     let mut bytes = Bytes::new();
     if let Some((body, kind)) = body {
-        let kind = content_type(kind.of(memory)?)?;
+        let kind = content_type(kind.at_most(memory, MAX_CONTENT_TYPE)?)?;
         headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
         bytes = body.copy(memory, MAX_REQUEST_BODY)?;
     }
-    guest.usage.subrequests += 1;
     Ok(Call {
         caller: std::sync::Arc::clone(&guest.program.name),
         method,

@@ -31,18 +31,19 @@ fn record(frame: &mut Frame<'_>, span: Span) -> Result<(), HostError> {
     let bytes = span.of(frame.memory)?;
     let bytes = bytes.get(..MAX_LOG_RECORD).unwrap_or(bytes);
     let guest = &mut *frame.guest;
-    let cost = bytes.len().max(LEAST_COST);
-    if guest.usage.logged.saturating_add(cost) > guest.program.limits.log_size {
+    let left = guest.program.limits.log_size - guest.usage.logged;
+    // Escapes make it longer, never shorter.
+    let line = (bytes.len().max(LEAST_COST) <= left).then(|| one_line(bytes));
+    let Some(line) = line.filter(|line| line.len() <= left) else {
         guest.usage.log_dropped += 1;
         return Ok(());
-    }
-    guest.usage.logged += cost;
+    };
+    guest.usage.logged += line.len().max(LEAST_COST);
     info!(
         target: TARGET,
         function = &*guest.program.name,
         request_id = guest.request.id,
-        "{}",
-        one_line(bytes)
+        "{line}"
     );
     Ok(())
 }
@@ -53,13 +54,21 @@ fn one_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || is_invisible(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
         }
     }
     line
+}
+
+/// Line separators, marks that turn the direction of text, and others without a width.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -72,5 +81,7 @@ mod tests {
             one_line(b"a\nb\r\x1b[31mc\0\xff\xc3\xa9"),
             "a\\nb\\r\\u{1b}[31mc\\u{0}\u{fffd}é"
         );
+        let turned = one_line("a\u{202e}b\u{2028}c".as_bytes());
+        assert_eq!(turned, "a\\u{202e}b\\u{2028}c");
     }
 }

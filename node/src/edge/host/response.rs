@@ -125,6 +125,7 @@ fn record(guest: &mut Guest, edit: HeaderEdit) -> Result<i32, HostError> {
     {
         return Err(TOO_MANY);
     }
+    guest.make_room_for_edits(guest.edits.held() + edit.size())?;
     guest.edits.record(edit);
     Ok(0)
 }

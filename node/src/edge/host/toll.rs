@@ -4,7 +4,8 @@
 //! the guest's thread is running time; the fuel keeps a loop of calls as short as a loop
 //! of as much computing.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::time::SystemTime;
 
 use wasmtime::{Caller, Trap};
@@ -29,15 +30,25 @@ pub(super) fn pay(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<()> {
     }
 }
 
-/// Times a call that waits for the world outside; afterwards the guest sees a new time.
+/// Times a call to the world outside; if it had to wait, the guest sees a new time
+/// afterwards. One that was answered in the process is no clock.
 pub(super) async fn outside<T>(
     caller: &mut Caller<'_, Guest>,
     wait: impl Future<Output = Result<T, HostError>>,
 ) -> Result<T, HostError> {
     caller.data().meter.host_waits();
-    let result = wait.await;
+    let mut wait = pin!(wait);
+    let mut waited = false;
+    let result = poll_fn(|context| {
+        let polled = wait.as_mut().poll(context);
+        waited |= polled.is_pending();
+        polled
+    });
+    let result = result.await;
     let guest = caller.data_mut();
     guest.meter.host_waited();
-    guest.now = SystemTime::now();
+    if waited {
+        guest.now = SystemTime::now();
+    }
     result
 }

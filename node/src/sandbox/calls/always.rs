@@ -75,6 +75,7 @@ pub(super) const CALLS: &[c_long] = &[
     libc::SYS_openat2,
     libc::SYS_readlinkat,
     libc::SYS_renameat,
+    libc::SYS_utimensat,
     libc::SYS_renameat2,
     libc::SYS_statfs,
     libc::SYS_statx,
