@@ -77,6 +77,13 @@ fn prepare(
     }
     let url = std::str::from_utf8(url)
         .map_err(|_| HostError::new(Code::BadArgument, "the url is not UTF-8"))?;
+    let body = match body {
+        Some((body, kind)) => Some((
+            body.at_most(memory, MAX_REQUEST_BODY)?,
+            kind.at_most(memory, MAX_CONTENT_TYPE)?,
+        )),
+        None => None,
+    };
     if guest.usage.subrequests >= guest.program.limits.subrequests {
         return Err(HostError::new(Code::LimitReached, "subrequests is reached"));
     }
@@ -84,9 +91,8 @@ fn prepare(
     let mut headers = HeaderMap::new();
     let mut bytes = Bytes::new();
     if let Some((body, kind)) = body {
-        let kind = content_type(kind.at_most(memory, MAX_CONTENT_TYPE)?)?;
-        headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
-        bytes = body.copy(memory, MAX_REQUEST_BODY)?;
+        headers.extend(content_type(kind)?.map(|kind| (CONTENT_TYPE, kind)));
+        bytes = Bytes::copy_from_slice(body);
     }
     Ok(Call {
         caller: std::sync::Arc::clone(&guest.program.name),
