@@ -11,6 +11,7 @@ mod cpu;
 mod forwarding;
 mod loading;
 mod logs;
+mod machine;
 mod memory;
 mod names;
 mod output;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::harness::http::Response;
 use crate::harness::lines::PATIENCE;
 use crate::harness::{Connection, Gate, Node, Request, Setup};
+use crate::machine::Watch;
 use crate::worlds::{FIXED, FUNCTION};
 
 /// Control requests per second, and in one measurement, to each control route.
@@ -21,9 +22,12 @@ const LANES: u32 = 4;
 /// What the slowest percent of control requests may take under attack: three times as long as without, or this.
 const SLOWEST: Duration = Duration::from_millis(20);
 
-/// A machine that also does other things has slow moments of its own: a measurement that missed is made again, the
-/// quiet one too. An attack that does harm does it every time.
+/// A machine has slow moments of its own: a measurement that missed is made again, the quiet one too. An attack that
+/// does harm does it every time.
 const MEASUREMENTS: usize = 3;
+
+/// A measurement that missed while the machine did other things does not count; after so many there is no more hope.
+const ATTEMPTS: usize = 10;
 
 /// What the node may still hold after an attack, above what it held after the first round of the same attack: the
 /// allocator gives memory back late, and the sandboxes used last stay warm.
@@ -54,7 +58,14 @@ pub(crate) fn quickest(node: &Node, target: &str) -> Duration {
         node.get(target);
         start.elapsed()
     };
-    (0..8).map(timed).min().unwrap()
+    for _ in 0..ATTEMPTS {
+        let machine = Watch::start();
+        let quickest = (0..8).map(timed).min().unwrap();
+        if !machine.was_disturbed() {
+            return quickest;
+        }
+    }
+    panic!("the machine is too busy to measure anything");
 }
 
 // === impl Siege ===
@@ -86,7 +97,8 @@ impl Siege {
         let mut got = self.repeat(clients, &attack, |_| {}).0;
         let warm = Footprint::of(&self.node).and(before);
         let mut missed = Vec::new();
-        for _ in 0..MEASUREMENTS {
+        for _ in 0..ATTEMPTS {
+            let machine = Watch::start();
             let quiet = self.measure();
             let (more, attacked) = self.repeat(clients, &attack, |_| self.measure());
             got.extend(more);
@@ -101,10 +113,16 @@ impl Siege {
             }
             match attacked.verdict(&quiet) {
                 Ok(()) => return got,
+                Err(_) if machine.was_disturbed() => {}
                 Err(slow) => missed.push(slow),
             }
+            let (slow, most) = (missed.len(), MEASUREMENTS);
+            assert!(
+                slow < most,
+                "the control routes were slow each time: {missed:#?}"
+            );
         }
-        panic!("the control routes were slow each time: {missed:#?}");
+        panic!("the machine is too busy to measure anything: {missed:#?}");
     }
 
     /// Lets each of `clients` do `attack` once, all at the same time; everything they got.
