@@ -11,7 +11,7 @@ pub(super) struct Budget {
     idle: AtomicUsize,
     limit: usize,
     /// What this one is a part of: whatever is taken here is taken there too.
-    whole: Option<Arc<Budget>>,
+    whole: Option<Arc<Self>>,
 }
 
 /// Of four parts of the node's memory, one function may hold three: it cannot take what
