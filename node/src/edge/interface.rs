@@ -140,7 +140,7 @@ pub(super) fn missing(name: &str) -> LoadError {
     wrong(name, "the module does not export it")
 }
 
-pub(super) fn wrong(name: &str, problem: &str) -> LoadError {
+fn wrong(name: &str, problem: &str) -> LoadError {
     LoadError::Export {
         name: name.to_owned(),
         problem: problem.to_owned(),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wasmtime::{ExternType, FuncType, InstancePre, Module, ModuleExport};
+use wasmtime::{ExternType, InstancePre, Module, ModuleExport};
 
 use super::error::LoadError;
 use super::function::{BodyAccess, FunctionSettings, Services};
 use super::guest::Guest;
-use super::interface::{missing, wrong};
+use super::interface::missing;
 use super::limits::Limits;
 use crate::cache::Namespace;
 use crate::egress::AllowList;
@@ -77,7 +77,7 @@ impl Exports {
     pub(super) fn of(module: &Module, entry: &str) -> Result<Self, LoadError> {
         Ok(Self {
             entry: entry_export(module, entry)?,
-            memory: memory_export(module)?,
+            memory: export(module, aegis_abi::EXPORT_MEMORY)?,
             initialize: match module.get_export(aegis_abi::EXPORT_INITIALIZE) {
                 None => None,
                 Some(_) => Some(entry_export(module, aegis_abi::EXPORT_INITIALIZE)?),
@@ -87,35 +87,14 @@ impl Exports {
 }
 
 fn entry_export(module: &Module, name: &str) -> Result<EntryExport, LoadError> {
+    let index = export(module, name)?;
     let returns = match module.get_export(name) {
-        Some(ExternType::Func(func)) => returns(&func),
-        Some(_) => None,
-        None => return Err(missing(name)),
+        Some(ExternType::Func(func)) if func.results().len() > 0 => Returns::I32,
+        _ => Returns::Nothing,
     };
-    match (module.get_export_index(name), returns) {
-        (Some(index), Some(returns)) => Ok(EntryExport { index, returns }),
-        _ => Err(wrong(name, "it must be a function () -> i32 or () -> ()")),
-    }
+    Ok(EntryExport { index, returns })
 }
 
-/// `None` for a function that cannot be an entry.
-fn returns(func: &FuncType) -> Option<Returns> {
-    let mut results = func.results();
-    match (func.params().len(), results.next(), results.next()) {
-        (0, None, _) => Some(Returns::Nothing),
-        (0, Some(result), None) if result.is_i32() => Some(Returns::I32),
-        _ => None,
-    }
-}
-
-fn memory_export(module: &Module) -> Result<ModuleExport, LoadError> {
-    let name = aegis_abi::EXPORT_MEMORY;
-    let is_memory = match module.get_export(name) {
-        Some(exported) => matches!(exported, ExternType::Memory(_)),
-        None => return Err(missing(name)),
-    };
-    match module.get_export_index(name) {
-        Some(index) if is_memory => Ok(index),
-        _ => Err(wrong(name, "it must be a memory")),
-    }
+fn export(module: &Module, name: &str) -> Result<ModuleExport, LoadError> {
+    module.get_export_index(name).ok_or_else(|| missing(name))
 }
