@@ -151,11 +151,14 @@ fn serve(
     formats: Formats,
 ) -> Result<(), RunError> {
     limits::raise_and_warn(&config);
-    let sockets = sockets::bind(&config.listeners)?;
     let proxy_runtime = proxy_runtime(&config)?;
+    // Whoever can connect can also stop it properly.
+    let stops = drain::stops(&proxy_runtime)?;
+    let sockets = sockets::bind(&config.listeners)?;
     let activity = Arc::new(Activity::default());
     let connection_limits = Arc::new(ArcSwap::from_pointee(config.server.limits.clone()));
-    let snapshot = Arc::new(ArcSwap::new(Arc::clone(&built.snapshot)));
+    // Moved: kept here, the first snapshot would outlive all reloads.
+    let snapshot = Arc::new(ArcSwap::new(built.snapshot));
     let access_log = Arc::new(AccessLogWriter::start(
         std::io::stdout(),
         formats.access_log,
@@ -173,7 +176,7 @@ fn serve(
     let serving = (config, built.resources);
     let reloader = Reloader::new(path, foundation, serving, drain.timeout());
     io.spawn(reloader.run(hangups, snapshot, connection_limits));
-    proxy_runtime.block_on(drain.serve(service, sockets.into_fds()))?;
+    proxy_runtime.block_on(drain.serve(service, sockets.into_fds(), stops));
     proxy_runtime.shutdown_background();
     access_log.close();
     io.shutdown_background();

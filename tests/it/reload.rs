@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::harness::lines::PATIENCE;
 use crate::harness::{Answer, Gate, Node, Origin, Request, answers, module, node};
 
 fn saying(text: &str) -> String {
@@ -132,4 +133,34 @@ fn a_request_under_way_ends_on_the_configuration_it_began_with() {
     assert_eq!(node.get("/").text(), "new");
     gate.open();
     assert_eq!(waiting.read("GET").unwrap().text(), "from the origin");
+}
+
+/// Threads of the node by their name.
+fn threads(node: &Node, name: &str) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", node.process())).unwrap();
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    names.filter(|found| found.trim() == name).count()
+}
+
+#[test]
+fn the_old_sandboxes_are_given_back_when_settings_of_the_edge_change() {
+    let toml = |places: usize| {
+        format!(
+            "[edge]\nmax_in_flight = {places}\n[functions.f]\nmodule = \"f.wasm\"\n[[routes]]\nfunctions = [\"f\"]"
+        )
+    };
+    let mut node = node(&toml(10)).wasm("f", module("(i32.const 0)")).start();
+    for places in [20, 30] {
+        assert_eq!(node.get("/").status, 200);
+        node.reload(&toml(places)).unwrap();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while threads(&node, "aegis-ticker") > 1 {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the old runtime lives on"
+            );
+            node.get("/");
+        }
+    }
 }

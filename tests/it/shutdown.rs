@@ -76,3 +76,13 @@ fn draining_ends_at_its_timeout() {
     assert!(connection.read("GET").is_none());
     gate.open();
 }
+
+#[test]
+fn a_node_that_can_be_connected_to_can_be_stopped_properly() {
+    for _ in 0..5 {
+        // The harness waits for the listening socket and for nothing else.
+        let mut node = node("[[routes]]\nrespond = { status = 200 }").start();
+        node.signal("TERM");
+        assert_eq!(node.exit(), Some(0));
+    }
+}

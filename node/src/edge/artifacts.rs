@@ -54,9 +54,10 @@ impl Artifacts {
     }
 
     /// The compiled module of these contents for this engine, if it is there and sound.
-    pub(super) fn load(&self, engine: &Engine, sha256: &Sha) -> Option<Module> {
+    /// A file of more than `most` bytes of code is none that was written here.
+    pub(super) fn load(&self, engine: &Engine, sha256: &Sha, most: usize) -> Option<Module> {
         let path = self.path(engine, sha256);
-        let artifact = match read(&path) {
+        let artifact = match read(&path, most) {
             Ok(artifact) => artifact,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -139,7 +140,7 @@ fn unused_for_long(entry: &DirEntry) -> bool {
 }
 
 /// The artefact without its checksum.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let mut file = OpenOptions::new()
         .read(true)
@@ -149,6 +150,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     check_owner(&metadata)?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
+    }
+    if metadata.len() > most as u64 + CHECKSUM as u64 {
+        return Err(io::Error::other("it is too large"));
     }
     let mut checksum = [0; CHECKSUM];
     file.read_exact(&mut checksum)?;
@@ -200,6 +204,8 @@ mod tests {
         engine.precompile_module(&bytes).expect("a module")
     }
 
+    const MOST: usize = 1 << 20;
+
     fn only_file(folder: &Path) -> PathBuf {
         let mut files = fs::read_dir(folder).expect("a folder");
         files.next().expect("a file").expect("an entry").path()
@@ -211,13 +217,13 @@ mod tests {
         let artifacts = Artifacts::open(folder.path()).expect("it opens");
         let engine = Engine::default();
         let sha = [7; 32];
-        assert!(artifacts.load(&engine, &sha).is_none());
+        assert!(artifacts.load(&engine, &sha, MOST).is_none());
         artifacts.store(&engine, &sha, &module(&engine));
-        assert!(artifacts.load(&engine, &sha).is_some());
-        assert!(artifacts.load(&engine, &[8; 32]).is_none());
+        assert!(artifacts.load(&engine, &sha, MOST).is_some());
+        assert!(artifacts.load(&engine, &[8; 32], MOST).is_none());
         let mut config = wasmtime::Config::new();
         let other = Engine::new(config.consume_fuel(true)).expect("an engine");
-        assert!(artifacts.load(&other, &sha).is_none());
+        assert!(artifacts.load(&other, &sha, MOST).is_none());
     }
 
     #[test]
@@ -228,14 +234,18 @@ mod tests {
         artifacts.store(&engine, &[7; 32], &module(&engine));
         let file = only_file(folder.path());
         fs::set_permissions(&file, fs::Permissions::from_mode(0o622)).expect("chmod");
-        assert!(artifacts.load(&engine, &[7; 32]).is_none());
+        assert!(artifacts.load(&engine, &[7; 32], MOST).is_none());
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("chmod");
-        assert!(artifacts.load(&engine, &[7; 32]).is_some());
+        assert!(artifacts.load(&engine, &[7; 32], MOST).is_some());
+        assert!(
+            artifacts.load(&engine, &[7; 32], 100).is_none(),
+            "too large"
+        );
         let mut bytes = fs::read(&file).expect("its bytes");
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&file, bytes).expect("damage");
-        assert!(artifacts.load(&engine, &[7; 32]).is_none());
+        assert!(artifacts.load(&engine, &[7; 32], MOST).is_none());
     }
 
     #[test]
@@ -270,7 +280,7 @@ mod tests {
         for byte in 1..=3 {
             age(&artifacts.path(&engine, &[byte; 32]));
         }
-        assert!(artifacts.load(&engine, &[3; 32]).is_some());
+        assert!(artifacts.load(&engine, &[3; 32], MOST).is_some());
         artifacts.prune(|sha| *sha == [2; 32]);
         let there = |byte| artifacts.path(&engine, &[byte; 32]).exists();
         assert_eq!([1, 2, 3, 4].map(there), [false, true, true, true]);

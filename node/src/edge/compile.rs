@@ -24,6 +24,11 @@ const PATIENCE: u32 = 10;
 /// And this much in any case.
 const LEAST_WALL_TIME: Duration = Duration::from_secs(60);
 
+/// Bytes of code that a module of so many bytes may compile to.
+pub(super) fn most_code(module: usize) -> usize {
+    link::most_code(module)
+}
+
 /// Who compiles.
 #[derive(Clone, Debug)]
 pub struct Compiler(Kind);

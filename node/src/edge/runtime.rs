@@ -9,7 +9,7 @@ use wasmtime::{Engine, Linker, Module, UnknownImportError};
 use super::admission::Admission;
 use super::artifacts::{self, Artifacts};
 use super::budget::Budget;
-use super::compile::{CompileError, Compiler};
+use super::compile::{self, CompileError, Compiler};
 use super::engine::{self, Capacity};
 use super::error::{LoadError, RuntimeError};
 use super::function::{Function, FunctionSettings, Governors, Services, Share, Source};
@@ -136,7 +136,10 @@ impl Runtime {
         if let Some(module) = compiled.modules.get(&source.sha256) {
             return Ok(module.clone());
         }
-        let kept = |artifacts: &Artifacts| artifacts.load(&self.engine, &source.sha256);
+        let kept = |artifacts: &Artifacts| {
+            let most = compile::most_code(source.bytes.len());
+            artifacts.load(&self.engine, &source.sha256, most)
+        };
         let module = match self.artifacts.as_ref().and_then(kept) {
             Some(module) => module,
             None => self.compile(source)?,

@@ -72,11 +72,10 @@ impl Drain {
         &self,
         mut service: Service<A>,
         sockets: ListenFds,
-    ) -> std::io::Result<()>
-    where
+        mut stops: Stops,
+    ) where
         A: ServerApp + Send + Sync + 'static,
     {
-        let mut stops = Stops::watch()?;
         let (stop, stopping) = watch::channel(false);
         let serving = tokio::spawn(async move {
             service.start_service(Some(sockets), stopping, 1).await;
@@ -87,11 +86,17 @@ impl Drain {
         stop.send(true).ok();
         serving.await.ok();
         self.drain(&mut stops).await;
-        Ok(())
     }
 }
 
-struct Stops {
+/// Takes SIGTERM and SIGINT over from the system, whose answer to them is to kill the process.
+pub(super) fn stops(runtime: &tokio::runtime::Runtime) -> std::io::Result<Stops> {
+    let _entered = runtime.enter();
+    Stops::watch()
+}
+
+/// SIGTERM and SIGINT as they come.
+pub(super) struct Stops {
     terminate: Signal,
     interrupt: Signal,
 }

@@ -169,7 +169,7 @@ fn exchange(mut helper: Timed<'_>, task: &Task, module: &[u8]) -> io::Result<Rep
     })
 }
 
-fn most_code(module: usize) -> usize {
+pub(super) fn most_code(module: usize) -> usize {
     module.saturating_mul(CODE_PER_BYTE).max(LEAST_CODE)
 }
 
