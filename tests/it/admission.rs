@@ -163,8 +163,7 @@ fn two_thousand_invocations_wait_at_once_on_a_handful_of_threads() {
     let slow = gate.clone();
     let https =
         Https::start(move |_| Answer::ok("fetched").held_for(&slow, Duration::from_secs(4)));
-    let limits =
-        "[server.limits]\nconnections_per_client = 4000\n[edge]\nthreads = 2\nmax_in_flight = 4096";
+    let limits = "[server.limits]\nconnections_per_client = 4000\n[edge]\nthreads = 2\nmemory = \"128MiB\"\nmax_in_flight = 4096";
     let node = fetching(&https, "", limits);
     assert_eq!(node.get("/control").text(), "fine");
     let quiet = threads(&node);

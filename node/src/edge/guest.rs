@@ -254,6 +254,13 @@ impl Limiter {
     }
 }
 
+impl Drop for Limiter {
+    /// The memory goes with the sandbox, though the meter is read after it.
+    fn drop(&mut self) {
+        self.meter.memory.correct(0);
+    }
+}
+
 impl ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,

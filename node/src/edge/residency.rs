@@ -2,8 +2,8 @@
 //!
 //! A guest that declares 17 pages and touches three holds three: charging the
 //! declared size would let a few hundred waiting Rust guests fill `[edge] memory`.
-//! `/proc/self/pagemap` has eight bytes per page; bit 63 is "present", bit 62 "swapped"
-//! (Linux, Documentation/admin-guide/mm/pagemap.rst).
+//! `/proc/self/pagemap` has eight bytes per page; bit 63 is "present", bit 62 "swapped",
+//! bit 61 "of a file" (Linux, Documentation/admin-guide/mm/pagemap.rst).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,6 +12,8 @@ use nix::unistd::{SysconfVar, sysconf};
 
 const ENTRY: usize = 8;
 const HELD: u64 = 0b11 << 62;
+/// A page of a file: of the module's image, which all its guests share until they write to it.
+const SHARED: u64 = 1 << 61;
 const BATCH: usize = 512;
 
 /// The pagemap of this process.
@@ -49,7 +51,10 @@ impl Pagemap {
 }
 
 fn is_held(entry: &[u8]) -> bool {
-    <[u8; ENTRY]>::try_from(entry).is_ok_and(|bytes| u64::from_ne_bytes(bytes) & HELD != 0)
+    <[u8; ENTRY]>::try_from(entry).is_ok_and(|bytes| {
+        let entry = u64::from_ne_bytes(bytes);
+        entry & HELD != 0 && entry & SHARED == 0
+    })
 }
 
 #[cfg(test)]
