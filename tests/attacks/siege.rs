@@ -58,14 +58,15 @@ pub(crate) fn quickest(node: &Node, target: &str) -> Duration {
         node.get(target);
         start.elapsed()
     };
+    let mut quickest = Duration::MAX;
     for _ in 0..ATTEMPTS {
         let machine = Watch::start();
-        let quickest = (0..8).map(timed).min().unwrap();
+        quickest = (0..8).map(timed).min().unwrap().min(quickest);
         if !machine.was_disturbed() {
-            return quickest;
+            break;
         }
     }
-    panic!("the machine is too busy to measure anything");
+    quickest
 }
 
 // === impl Siege ===
