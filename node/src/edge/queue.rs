@@ -112,6 +112,10 @@ impl Queue {
             if let Some(runnable) = state.take(seat, self.most) {
                 return Some(runnable);
             }
+            if state.ends && state.schedule.is_closed() {
+                state.leave(seat);
+                return None;
+            }
             let idle = match seat < self.most {
                 true => {
                     state.parked += 1;
@@ -124,8 +128,7 @@ impl Queue {
                 }
             };
             state.parked -= 1;
-            let ends = state.ends && state.schedule.is_closed();
-            if ends || (idle && !state.may_take(self.most)) {
+            if idle && !state.may_take(self.most) {
                 state.leave(seat);
                 return None;
             }
