@@ -45,7 +45,7 @@ pub enum Command {
     },
     /// Started by the node itself: has modules compiled.
     #[command(hide = true)]
-    CompileHelper,
+    CompileLauncher,
     /// Started by the node itself: compiles one module.
     #[command(hide = true)]
     CompileJob,

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         .install_default()
         .ok();
     match arguments.command {
-        Command::CompileHelper => edge::serve_compile_tasks(),
+        Command::CompileLauncher => edge::serve_compile_tasks(),
         Command::CompileJob => edge::run_compile_job(),
         Command::Run { config } => {
             let access_log = arguments.log_format.unwrap_or(Format::Json);

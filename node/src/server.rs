@@ -82,7 +82,7 @@ pub fn run(path: &Path, formats: Formats) -> ExitCode {
     // Until the sandbox is closed there must be no second thread; from then on there can be no
     // other process.
     let held = reload::hold_hangups();
-    let compiler = Compiler::helper();
+    let compiler = Compiler::launcher();
     let parsed = config::load(path);
     let sandbox = match &parsed {
         Ok(parsed) => confine::enter(path, &parsed.config),

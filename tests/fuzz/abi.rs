@@ -242,7 +242,7 @@ fn the_generators_know_every_import() {
     let known: Vec<_> = IMPORTS.iter().map(|import| import.name).collect();
     let all: Vec<_> = import::ORIGINAL
         .iter()
-        .chain(&import::ADDITIONS)
+        .chain(import::ADDITIONS)
         .copied()
         .collect();
     assert_eq!(known, all);

@@ -18,7 +18,9 @@ const OWNERS: [(&str, &[&str]); 7] = [
 ];
 
 const CONFIG_READERS: [&str; 5] = ["config", "main", "lib", "server", "cli"];
-const VAGUE: [&str; 6] = ["mod", "utils", "util", "helpers", "common", "misc"];
+const VAGUE: [&str; 7] = [
+    "mod", "utils", "util", "helper", "helpers", "common", "misc",
+];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder)

@@ -77,8 +77,69 @@ pub const TIME_NOW: &str = "time_now";
 /// `(ptr, len) -> i32`: 0; the memory is filled with cryptographically secure random bytes.
 pub const RANDOM_BYTES: &str = "random_bytes";
 
+/// `(key_ptr, key_len) -> i32`: 1 if the key was removed, 0 if it was absent.
+pub const CACHE_DELETE: &str = "cache_delete";
+
+/// `(key_ptr, key_len, delta: i64, ttl) -> i64`: the new value, or
+/// [`INCREMENT_FAILURE`](crate::INCREMENT_FAILURE); `ttl` is set when the key is created.
+pub const CACHE_INCREMENT: &str = "cache_increment";
+
+/// `(key_ptr, key_len, limit, window_seconds) -> i32`: 0 is allowed; n > 0 is refused, to be tried
+/// again after n milliseconds.
+pub const RATE_LIMIT: &str = "rate_limit";
+
+/// `(method_ptr, method_len, url_ptr, url_len, headers_ptr, headers_len, body_ptr, body_len) ->
+/// i32`: the answer's length; headers are `Name: value` lines separated by `\n`.
+pub const HTTP_REQUEST: &str = "http_request";
+
+/// As [`HTTP_REQUEST`], but returns a handle at once.
+pub const HTTP_REQUEST_START: &str = "http_request_start";
+
+/// `(handle) -> i32`: the answer's length.
+pub const HTTP_REQUEST_WAIT: &str = "http_request_wait";
+
+/// `(handles_ptr, count) -> i32`: the index of a handle whose call is finished, in an array of
+/// little-endian `i32`.
+pub const HTTP_REQUEST_WAIT_ANY: &str = "http_request_wait_any";
+
+/// `() -> i32`: the status of the last HTTPS call.
+pub const HTTP_RESPONSE_STATUS: &str = "http_response_status";
+
+/// `(name_ptr, name_len) -> i32`: the length of the first value of a header of the last HTTPS call.
+pub const HTTP_RESPONSE_HEADER: &str = "http_response_header";
+
+/// `(name_ptr, name_len, value_ptr, value_len) -> i32`: 0.
+pub const REQUEST_SET_HEADER: &str = "request_set_header";
+
+/// `(name_ptr, name_len, value_ptr, value_len) -> i32`: 0.
+pub const REQUEST_ADD_HEADER: &str = "request_add_header";
+
+/// `(name_ptr, name_len) -> i32`: 0.
+pub const REQUEST_REMOVE_HEADER: &str = "request_remove_header";
+
+/// `(ptr, len) -> i32`: 0; the path and query that the upstream is asked for.
+pub const REQUEST_SET_URI: &str = "request_set_uri";
+
+/// `(ptr, len) -> i32`: 0.
+pub const REQUEST_SET_BODY: &str = "request_set_body";
+
+/// `() -> i32`: the length of the client's IP address as text.
+pub const REQUEST_GET_CLIENT_ADDRESS: &str = "request_get_client_address";
+
+/// `() -> i32`: the status of the upstream's response.
+pub const RESPONSE_GET_STATUS: &str = "response_get_status";
+
+/// `(name_ptr, name_len) -> i32`: the length of the first value.
+pub const RESPONSE_GET_HEADER: &str = "response_get_header";
+
+/// `() -> i32`: the length of a JSON array of names.
+pub const RESPONSE_GET_HEADER_NAMES: &str = "response_get_header_names";
+
+/// `() -> i32`: the length of the body of the upstream's response.
+pub const RESPONSE_GET_BODY: &str = "response_get_body";
+
 /// The set every guest could count on from the start; modules built for it run unchanged.
-pub const ORIGINAL: [&str; 19] = [
+pub const ORIGINAL: &[&str] = &[
     LOG,
     CACHE_GET,
     CACHE_SET,
@@ -101,7 +162,7 @@ pub const ORIGINAL: [&str; 19] = [
 ];
 
 /// What came later.
-pub const ADDITIONS: [&str; 5] = [
+pub const ADDITIONS: &[&str] = &[
     LAST_ERROR,
     LAST_ERROR_CODE,
     CONFIG_GET,
@@ -115,7 +176,7 @@ mod tests {
 
     #[test]
     fn no_name_is_listed_twice() {
-        let names = || ORIGINAL.iter().chain(&ADDITIONS);
+        let names = || ORIGINAL.iter().chain(ADDITIONS);
         for name in names() {
             assert_eq!(names().filter(|other| *other == name).count(), 1, "{name}");
         }

@@ -25,6 +25,9 @@ pub const MODULE: &str = "env";
 /// What every import returning `i32` returns on any failure; [`import::LAST_ERROR_CODE`] tells why.
 pub const FAILURE: i32 = -1;
 
+/// What [`import::CACHE_INCREMENT`] returns on any failure.
+pub const INCREMENT_FAILURE: i64 = i64::MIN;
+
 /// The export holding the guest's linear memory; a module without it is refused at load.
 pub const EXPORT_MEMORY: &str = "memory";
 

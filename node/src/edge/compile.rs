@@ -1,8 +1,8 @@
 //! Compiling modules, which costs time and memory that hostile ones can drive up: in this
 //! process, or in a child process that the system holds to its bounds.
 
-mod helper;
 pub(super) mod job;
+mod launcher;
 mod link;
 mod message;
 mod process;
@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-use self::link::Helper;
+use self::link::Launcher;
 use self::message::Task;
 use super::limits::ModuleLimits;
 
-pub use self::helper::serve;
 pub use self::job::run;
+pub use self::launcher::serve;
 
 /// Wall-clock time for each second of processor time: a busy machine leaves that little.
 const PATIENCE: u32 = 10;
@@ -36,7 +36,7 @@ pub struct Compiler(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     InProcess,
-    Helper(Arc<Helper>),
+    Launcher(Arc<Launcher>),
 }
 
 /// Why a module was not compiled.
@@ -64,8 +64,8 @@ pub enum CompileError {
     #[error("the compiler failed over the module: {0}")]
     Crashed(String),
     /// The process that compiles is gone, or cannot be started.
-    #[error("the compile helper {0}")]
-    Helper(String),
+    #[error("the compile launcher {0}")]
+    Launcher(String),
 }
 
 // === impl Compiler ===
@@ -78,16 +78,16 @@ impl Compiler {
     }
 
     /// Starts the process that compiles. It must be called before there is any thread, by
-    /// a program whose arguments `compile-helper` and `compile-job` lead to [`serve`] and
+    /// a program whose arguments `compile-launcher` and `compile-job` lead to [`serve`] and
     /// [`run`]. If the process cannot be started, compiling will say so.
-    pub fn helper() -> Self {
-        Self(Kind::Helper(Arc::new(Helper::start())))
+    pub fn launcher() -> Self {
+        Self(Kind::Launcher(Arc::new(Launcher::start())))
     }
 
     /// From now on compiling takes the lowest priority.
     pub fn yield_to_traffic(&self) {
-        if let Kind::Helper(helper) = &self.0 {
-            helper.yield_to_traffic();
+        if let Kind::Launcher(launcher) = &self.0 {
+            launcher.yield_to_traffic();
         }
     }
 
@@ -102,7 +102,7 @@ impl Compiler {
     ) -> Result<Vec<u8>, CompileError> {
         match &self.0 {
             Kind::InProcess => job::compile(engine, module),
-            Kind::Helper(helper) => helper.ask(&task(reservation, limits), module),
+            Kind::Launcher(launcher) => launcher.ask(&task(reservation, limits), module),
         }
     }
 }

@@ -18,7 +18,7 @@ const I32: ValType = ValType::I32;
 const ANSWER: &[ValType] = &[I32];
 
 /// What the host has. A test holds it against what it links.
-const IMPORTS: [Signature; 24] = [
+const IMPORTS: &[Signature] = &[
     (import::LOG, &[I32; 2], &[]),
     (import::CACHE_GET, &[I32; 2], ANSWER),
     (import::CACHE_SET, &[I32; 5], ANSWER),
@@ -180,11 +180,11 @@ mod tests {
     fn the_host_has_what_the_table_says_and_nothing_else() {
         let engine = wasmtime::Engine::default();
         let linker = host::link(&engine).expect("a linker");
-        let module = wasmtime::Module::new(&engine, importing(&IMPORTS)).expect("a module");
+        let module = wasmtime::Module::new(&engine, importing(IMPORTS)).expect("a module");
         linker.instantiate_pre(&module).expect("all are there");
         for (name, parameters, results) in IMPORTS {
-            let other = [parameters, &[I32]].concat().leak();
-            let module = importing(&[(name, other, results)]);
+            let other = [*parameters, &[I32]].concat().leak();
+            let module = importing(&[(*name, other, *results)]);
             let module = wasmtime::Module::new(&engine, module).expect("a module");
             assert!(linker.instantiate_pre(&module).is_err(), "{name}");
         }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_good_module_passes() {
-        let bytes = importing(&IMPORTS);
+        let bytes = importing(IMPORTS);
         let outline = module::check(&bytes, &ModuleLimits::default()).expect("it is valid");
         outline
             .check_interface("handle_request")

@@ -42,7 +42,7 @@ fn examine(path: &Path) -> Result<(Config, Built), String> {
     let mut parsed = config::load(path).map_err(|error| at(&error))?;
     // Looking must leave nothing behind, least of all files of another user.
     parsed.config.edge.cache_dir = None;
-    let compiler = Compiler::helper();
+    let compiler = Compiler::launcher();
     let io = io_runtime().map_err(|error| at(&error))?;
     let built = build::build(&parsed.config, None, io.handle(), &compiler);
     io.shutdown_background();

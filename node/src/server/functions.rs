@@ -86,7 +86,7 @@ fn compile_remedy(cause: &CompileError) -> &'static str {
         CompileError::Crashed(_) => {
             "change the module; if the system killed the compiler, give it more memory"
         }
-        CompileError::Helper(_) => "try again, or restart the node",
+        CompileError::Launcher(_) => "try again, or restart the node",
     }
 }
 

@@ -32,13 +32,35 @@ pub(crate) const ORIGINAL: [(&str, usize, &str); 19] = [
     ("request_terminate", 1, "i32"),
 ];
 
-const ADDED: [(&str, usize, &str); 5] = [
+/// What came later; the same.
+const ADDED: &[(&str, usize, &str)] = &[
     ("last_error", 0, "i32"),
     ("last_error_code", 0, "i32"),
     ("config_get", 2, "i32"),
     ("time_now", 0, "i64"),
     ("random_bytes", 2, "i32"),
+    ("cache_delete", 2, "i32"),
+    ("rate_limit", 4, "i32"),
+    ("http_request", 8, "i32"),
+    ("http_request_start", 8, "i32"),
+    ("http_request_wait", 1, "i32"),
+    ("http_request_wait_any", 2, "i32"),
+    ("http_response_status", 0, "i32"),
+    ("http_response_header", 2, "i32"),
+    ("request_set_header", 4, "i32"),
+    ("request_add_header", 4, "i32"),
+    ("request_remove_header", 2, "i32"),
+    ("request_set_uri", 2, "i32"),
+    ("request_set_body", 2, "i32"),
+    ("request_get_client_address", 0, "i32"),
+    ("response_get_status", 0, "i32"),
+    ("response_get_header", 2, "i32"),
+    ("response_get_header_names", 0, "i32"),
+    ("response_get_body", 0, "i32"),
 ];
+
+/// `cache_increment` alone takes another type than `i32`.
+const INCREMENT: &str = r#"(import "env" "cache_increment" (func $cache_increment (param i32 i32 i64 i32) (result i64)))"#;
 
 /// Pages of a generated guest's memory; 1 MiB to its end is free for a test's use.
 pub(crate) const PAGES: usize = 40;
@@ -56,7 +78,10 @@ pub(crate) fn module(body: &str) -> String {
     let (body, literals) = place_literals(body);
     let mut text = String::from("(module\n");
     let used: BTreeSet<&str> = words(&body).chain(words(LIBRARY)).collect();
-    for (name, parameters, result) in ORIGINAL.iter().chain(&ADDED) {
+    if used.contains("$cache_increment") {
+        writeln!(text, "{INCREMENT}").unwrap();
+    }
+    for (name, parameters, result) in ORIGINAL.iter().chain(ADDED) {
         if used.contains(format!("${name}").as_str()) {
             let (parameters, result) = (" i32".repeat(*parameters), result_clause(result));
             writeln!(

@@ -42,8 +42,8 @@ fn wait_for<T>(what: &str, found: impl Fn() -> Option<T>) -> T {
     }
 }
 
-fn helper(node: &Node) -> u32 {
-    wait_for("a helper", || child(node.process()))
+fn launcher(node: &Node) -> u32 {
+    wait_for("a launcher", || child(node.process()))
 }
 
 fn all_gone(processes: &[u32]) {
@@ -52,19 +52,19 @@ fn all_gone(processes: &[u32]) {
     }
 }
 
-/// Has the node compile a module that takes it minutes: its helper and the job.
+/// Has the node compile a module that takes it minutes: its launcher and the job.
 fn busy(node: &Node) -> (u32, u32) {
     node.replace("f", endless_to_compile());
     node.signal("HUP");
-    let helper = helper(node);
-    (helper, wait_for("a job", || child(helper)))
+    let launcher = launcher(node);
+    (launcher, wait_for("a job", || child(launcher)))
 }
 
 #[test]
 fn no_process_is_left_when_the_node_ends() {
     for name in ["TERM", "KILL"] {
         let mut node = limited("").start();
-        let idle = helper(&node);
+        let idle = launcher(&node);
         node.signal(name);
         node.exit();
         all_gone(&[idle]);
@@ -75,25 +75,25 @@ fn no_process_is_left_when_the_node_ends() {
 fn a_compilation_under_way_ends_with_the_node() {
     for name in ["TERM", "KILL"] {
         let mut node = limited("").start();
-        let (helper, job) = busy(&node);
+        let (launcher, job) = busy(&node);
         node.signal(name);
         node.exit();
-        all_gone(&[helper, job]);
+        all_gone(&[launcher, job]);
     }
 }
 
 #[test]
-fn a_helper_that_is_killed_refuses_the_reload_and_is_replaced_at_the_next() {
+fn a_launcher_that_is_killed_refuses_the_reload_and_is_replaced_at_the_next() {
     let node = limited("").start();
-    let (helper, job) = busy(&node);
+    let (launcher, job) = busy(&node);
     let seen = node.stderr.count();
-    signal(helper, "KILL");
+    signal(launcher, "KILL");
     let refused = node
         .stderr
         .find_from(seen, |line| line.contains("reload refused"));
     let refused = refused.expect("no line about the reload");
-    assert!(refused.contains("the compile helper ended"), "{refused}");
-    all_gone(&[helper, job]);
+    assert!(refused.contains("the compile launcher ended"), "{refused}");
+    all_gone(&[launcher, job]);
     assert_eq!(node.get("/").status, 200);
     node.replace("f", [&good()[..], b"\0\x02\x01x"].concat());
     node.reload_files().unwrap();
@@ -101,9 +101,9 @@ fn a_helper_that_is_killed_refuses_the_reload_and_is_replaced_at_the_next() {
 }
 
 #[test]
-fn a_job_that_is_killed_refuses_the_reload_and_the_helper_works_on() {
+fn a_job_that_is_killed_refuses_the_reload_and_the_launcher_works_on() {
     let node = limited("").start();
-    let (helper, job) = busy(&node);
+    let (launcher, job) = busy(&node);
     let seen = node.stderr.count();
     signal(job, "KILL");
     let refused = node
@@ -113,19 +113,19 @@ fn a_job_that_is_killed_refuses_the_reload_and_the_helper_works_on() {
     assert!(refused.contains("SIGKILL"), "{refused}");
     node.replace("f", [&good()[..], b"\0\x02\x01x"].concat());
     node.reload_files().unwrap();
-    assert_eq!(self::helper(&node), helper);
+    assert_eq!(self::launcher(&node), launcher);
 }
 
 #[test]
-fn signals_that_reach_all_processes_of_a_terminal_or_service_do_not_end_the_helper() {
+fn signals_that_reach_all_processes_of_a_terminal_or_service_do_not_end_the_launcher() {
     let node = limited("").start();
-    let idle = helper(&node);
+    let idle = launcher(&node);
     for name in ["INT", "HUP", "TERM"] {
         signal(idle, name);
     }
     node.replace("f", [&good()[..], b"\0\x02\x01x"].concat());
     node.reload_files().unwrap();
-    assert_eq!(helper(&node), idle);
+    assert_eq!(launcher(&node), idle);
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn own(stream: impl AsFd) -> io::Result<File> {
     stream.as_fd().try_clone_to_owned().map(File::from)
 }
 
-/// The helper may have died before the system was told to kill its job then.
+/// The launcher may have died before the system was told to kill its job then.
 fn check_reader(output: &File) -> io::Result<()> {
     let mut watched = [PollFd::new(output.as_fd(), PollFlags::empty())];
     match poll(&mut watched, PollTimeout::ZERO)? {

@@ -1,4 +1,4 @@
-//! The node's end of the helper: started, asked, and started anew when it is gone.
+//! The node's end of the launcher: started, asked, and started anew when it is gone.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -13,30 +13,30 @@ use parking_lot::Mutex;
 use super::message::{Ending, MODULE, Output, Task, read_piece};
 use super::{CompileError, process};
 
-/// What helper and job need besides the job's own time.
+/// What launcher and job need besides the job's own time.
 const GRACE: Duration = Duration::from_secs(10);
 /// Bytes of code for each byte of a module: ordinary ones take three to five.
 const CODE_PER_BYTE: usize = 16;
 /// Bytes of code that any module may have.
 const LEAST_CODE: usize = 64 << 20;
 
-/// The helper of one node.
+/// The launcher of one node.
 #[derive(Debug)]
-pub(super) struct Helper {
+pub(super) struct Launcher {
     /// `None` until it can be started. One task at a time.
     link: Mutex<Option<Link>>,
     /// Whether there is traffic to yield to.
     serving: AtomicBool,
 }
 
-/// A helper that runs, killed and reaped when dropped.
+/// A launcher that runs, killed and reaped when dropped.
 #[derive(Debug)]
 struct Link {
     stream: UnixStream,
     process: Child,
 }
 
-/// What the helper says of a task.
+/// What the launcher says of a task.
 struct Reply {
     ending: Ending,
     text: String,
@@ -49,9 +49,9 @@ struct Timed<'s> {
     deadline: Instant,
 }
 
-// === impl Helper ===
+// === impl Launcher ===
 
-impl Helper {
+impl Launcher {
     pub(super) fn start() -> Self {
         Self {
             link: Mutex::new(Link::start().ok()),
@@ -63,7 +63,7 @@ impl Helper {
         self.serving.store(true, Ordering::Relaxed);
     }
 
-    /// Has `module` compiled. A helper that fails is given up, and the next task gets
+    /// Has `module` compiled. A launcher that fails is given up, and the next task gets
     /// another one.
     pub(super) fn ask(&self, task: &Task, module: &[u8]) -> Result<Vec<u8>, CompileError> {
         if module.len() as u64 > MODULE {
@@ -77,7 +77,7 @@ impl Helper {
         let link = match place.take().and_then(Link::living) {
             Some(link) => link,
             None => Link::start().map_err(|error| {
-                CompileError::Helper(format!("is gone and cannot be started anew: {error}"))
+                CompileError::Launcher(format!("is gone and cannot be started anew: {error}"))
             })?,
         };
         let timed = Timed {
@@ -96,7 +96,7 @@ impl Helper {
 impl Link {
     fn start() -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        let process = process::command("compile-helper")
+        let process = process::command("compile-launcher")
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .spawn()?;
@@ -114,7 +114,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // A process that may not send signals relies on the helper noticing this.
+        // A process that may not send signals relies on the launcher noticing this.
         self.stream.shutdown(Shutdown::Both).ok();
         if self.process.kill().is_ok() {
             self.process.wait().ok();
@@ -152,16 +152,16 @@ impl Write for Timed<'_> {
 }
 
 /// Hands the task over, and waits for what becomes of it.
-fn exchange(mut helper: Timed<'_>, task: &Task, module: &[u8]) -> io::Result<Reply> {
-    task.write(module.len(), &mut helper)?;
-    helper.write_all(module)?;
+fn exchange(mut launcher: Timed<'_>, task: &Task, module: &[u8]) -> io::Result<Reply> {
+    task.write(module.len(), &mut launcher)?;
+    launcher.write_all(module)?;
     let mut output = Vec::new();
     let most = most_code(module.len());
-    while read_piece(&mut helper, &mut output)? > 0 {
+    while read_piece(&mut launcher, &mut output)? > 0 {
         // One byte past the bound is kept to tell, and the kind in front of the code.
         output.truncate(most.saturating_add(2));
     }
-    let (ending, text) = Ending::read(&mut helper)?;
+    let (ending, text) = Ending::read(&mut launcher)?;
     Ok(Reply {
         ending,
         text,
@@ -175,7 +175,7 @@ pub(super) fn most_code(module: usize) -> usize {
 
 fn failed(error: &io::Error) -> CompileError {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, UnexpectedEof, WouldBlock};
-    CompileError::Helper(match error.kind() {
+    CompileError::Launcher(match error.kind() {
         BrokenPipe | ConnectionReset | UnexpectedEof => {
             "ended in the middle of its work".to_owned()
         }
@@ -194,7 +194,7 @@ fn outcome(task: &Task, module: usize, reply: Reply) -> Result<Vec<u8>, CompileE
         Ending::Crashed => return Err(CompileError::Crashed(reply.text)),
         Ending::NotStarted => {
             let text = format!("cannot start a process: {}", reply.text);
-            return Err(CompileError::Helper(text));
+            return Err(CompileError::Launcher(text));
         }
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -205,7 +205,7 @@ fn outcome(task: &Task, module: usize, reply: Reply) -> Result<Vec<u8>, CompileE
         Some((Output::Code, code)) => Ok(code),
         Some((Output::Invalid, reason)) => Err(CompileError::Invalid(text(&reason))),
         Some((Output::Refused, reason)) => Err(CompileError::Refused(text(&reason))),
-        None => Err(CompileError::Helper(
+        None => Err(CompileError::Launcher(
             "does not answer as it should".to_owned(),
         )),
     }
@@ -225,7 +225,7 @@ mod tests {
         lowest_priority: false,
     };
 
-    /// What comes of asking a helper that says `reply`, and no more within `patience`.
+    /// What comes of asking a launcher that says `reply`, and no more within `patience`.
     fn asked(reply: &[u8], silent: bool, patience: Duration) -> Result<Vec<u8>, CompileError> {
         let (ours, mut theirs) = UnixStream::pair().expect("two sockets");
         theirs.write_all(reply).expect("it fits the buffer");
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn each_ending_is_told_apart() {
-        use CompileError::{Busy, Crashed, Helper, Invalid, Memory, Refused, Time};
+        use CompileError::{Busy, Crashed, Invalid, Launcher, Memory, Refused, Time};
         let code = answered(&[b"\0co", b"de"], Ending::Finished);
         assert_eq!(code.expect("code"), b"code");
         let ended = |ending| answered(&[b"\0half"], ending);
@@ -259,16 +259,16 @@ mod tests {
         assert!(matches!(ended(Ending::Busy), Err(Busy(_))));
         assert!(matches!(ended(Ending::Memory), Err(Memory(_))));
         assert!(matches!(ended(Ending::Crashed), Err(Crashed(why)) if why == "why"));
-        assert!(matches!(ended(Ending::NotStarted), Err(Helper(why)) if why.contains("why")));
+        assert!(matches!(ended(Ending::NotStarted), Err(Launcher(why)) if why.contains("why")));
         let said = |said: &[u8]| answered(&[said], Ending::Finished);
         assert!(matches!(said(b"\x01bad"), Err(Invalid(why)) if why == "bad"));
         assert!(matches!(said(b"\x02odd"), Err(Refused(why)) if why == "odd"));
-        assert!(matches!(said(b"\x09?"), Err(Helper(_))));
-        assert!(matches!(answered(&[], Ending::Finished), Err(Helper(_))));
+        assert!(matches!(said(b"\x09?"), Err(Launcher(_))));
+        assert!(matches!(answered(&[], Ending::Finished), Err(Launcher(_))));
     }
 
     #[test]
-    fn a_helper_that_falls_silent_or_ends_or_babbles_is_an_error() {
+    fn a_launcher_that_falls_silent_or_ends_or_babbles_is_an_error() {
         let patience = Duration::from_millis(20);
         for (reply, silent, words) in [
             (&b""[..], true, "does not answer"),

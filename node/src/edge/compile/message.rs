@@ -1,4 +1,4 @@
-//! What node, helper and job tell each other: fixed headers, and lengths that are bounded.
+//! What node, launcher and job tell each other: fixed headers, and lengths that are bounded.
 
 use std::io::{self, Read, Write};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The helper: a process that lives as long as its node and starts a job for each task.
+//! The launcher: a process that lives as long as its node and starts a job for each task.
 //!
 //! It never reads a module, so nothing a module is made of can harm it.
 
