@@ -30,7 +30,7 @@ soak: build-tools ## Run 100,000 good and hostile invocations and see what is le
 	AEGIS_SOAK_INVOCATIONS=$${AEGIS_SOAK_INVOCATIONS:-100000} \
 		$(CARGO) test --release --locked -p aegis-node --test soak
 
-bench: bench-tools example ## Measure what the node costs compared with Pingora alone
+bench: bench-tools example ## Measure what the node costs compared with Pingora alone, and what its cache costs
 	$(CARGO) build --release --locked -p aegis-node --bin aegis \
 		--example bench --example bare_respond --example bare_proxy
 	$(RELEASE)/examples/bench
@@ -76,4 +76,4 @@ test-tools:
 	@scripts/install.sh cc cmake wasm redis-server
 
 bench-tools:
-	@scripts/install.sh cc cmake wasm wrk
+	@scripts/install.sh cc cmake wasm wrk redis-server

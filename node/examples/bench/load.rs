@@ -4,18 +4,46 @@ use std::{error::Error, time::Duration};
 
 use crate::{cores::pinned, program::Program};
 
-const CONNECTIONS: &str = "-c32";
+/// Enough for connections, caches and allocators to settle.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// How hard and from where.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) core: usize,
     pub(crate) duration: Duration,
+    pub(crate) connections: Connections,
+}
+
+/// Connections at once, each with one request under way.
+#[derive(Clone, Copy)]
+pub(crate) struct Connections(pub(crate) u32);
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self(32)
+    }
 }
 
 // === impl Load ===
 
 impl Load {
+    /// The same, shortly.
+    pub(crate) fn warm_up(&self) -> Self {
+        Self {
+            duration: WARM_UP,
+            ..*self
+        }
+    }
+
+    /// The same, with so many connections.
+    pub(crate) fn with(&self, connections: Connections) -> Self {
+        Self {
+            connections,
+            ..*self
+        }
+    }
+
     /// What a request to `path` costs `program`, on the average.
     pub(crate) fn cpu_per_request(
         &self,
@@ -32,8 +60,9 @@ impl Load {
     fn run(&self, program: &Program, path: &str) -> Result<u32, Box<dyn Error>> {
         let url = format!("http://{}{path}", program.address);
         let duration = format!("-d{}s", self.duration.as_secs());
+        let connections = format!("-c{}", self.connections.0);
         let output = pinned(self.core, "wrk")
-            .args(["-t1", CONNECTIONS, &duration, &url])
+            .args(["-t1", &connections, &duration, &url])
             .output()?;
         let printed = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {

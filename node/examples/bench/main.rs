@@ -1,13 +1,19 @@
-//! CPU time per request of the node and of Pingora alone doing the same, and their ratios.
+//! CPU time per request of the node and of Pingora alone doing the same, and their ratios; what
+//! the cache costs; and whether several nodes with one store count as one.
 //!
 //! Each server runs on one core and `wrk` on another; the two are measured in turn, several times,
 //! and medians are compared. CPU time is the whole process's, its pool threads included.
 //! `BENCH_ROUNDS` and `BENCH_SECONDS` make it longer than 3 rounds of 5 seconds.
 
+mod client;
 mod cores;
+mod guests;
 mod load;
+mod node;
 mod program;
 mod report;
+mod shared;
+mod stores;
 mod world;
 
 use std::{
@@ -19,16 +25,14 @@ use std::{
 };
 
 use cores::Cores;
-use load::Load;
+use load::{Connections, Load};
 use program::Program;
-use report::{Comparison, Report};
+use report::{Comparison, Figure, Report};
+use tempfile::TempDir;
 use world::World;
 
 const ROUNDS: u32 = 3;
 const SECONDS: u32 = 5;
-
-/// Enough for connections, caches and allocators to settle.
-const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What the node may cost in proportion to Pingora alone.
 const RESPOND: f64 = 1.3;
@@ -47,25 +51,42 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let rounds = setting("BENCH_ROUNDS", ROUNDS)?;
     let seconds = setting("BENCH_SECONDS", SECONDS)?;
     let cores = Cores::of_this_process()?;
-    let world = World::start(&cores)?;
     let load = Load {
         core: cores.load,
         duration: Duration::from_secs(seconds.into()),
+        connections: Connections::default(),
     };
     let mut log = io::stderr().lock();
     writeln!(log, "{rounds} rounds of {seconds} s for each number")?;
 
-    let comparisons = cases(&world)
-        .iter()
-        .map(|case| compare(case, &world.node, &load, rounds))
-        .collect::<Result<Vec<_>, _>>()?;
-    let report = Report { comparisons };
+    let report = Report {
+        comparisons: comparisons(&cores, &load, rounds)?,
+        figures: figures(&cores, &load, rounds)?,
+    };
     write!(io::stdout().lock(), "{report}")?;
     Ok(if report.is_good() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The node and Pingora alone.
+fn comparisons(cores: &Cores, load: &Load, rounds: u32) -> Result<Vec<Comparison>, Box<dyn Error>> {
+    let world = World::start(cores)?;
+    cases(&world)
+        .iter()
+        .map(|case| compare(case, &world.node, load, rounds))
+        .collect()
+}
+
+/// What functions do with the cache.
+fn figures(cores: &Cores, load: &Load, rounds: u32) -> Result<Vec<Figure>, Box<dyn Error>> {
+    let folder = TempDir::new()?;
+    node::write_modules(folder.path())?;
+    let mut figures = stores::measure(cores, load, rounds, folder.path())?;
+    figures.extend(shared::measure(cores, folder.path())?);
+    Ok(figures)
 }
 
 /// A number of at least 1 from the environment.
@@ -110,12 +131,8 @@ fn compare(
     load: &Load,
     rounds: u32,
 ) -> Result<Comparison, Box<dyn Error>> {
-    let warm_up = Load {
-        duration: WARM_UP,
-        ..*load
-    };
     for program in [case.bare, node] {
-        warm_up.cpu_per_request(program, case.path)?;
+        load.warm_up().cpu_per_request(program, case.path)?;
     }
     let (mut bare, mut aegis) = (Vec::new(), Vec::new());
     for _ in 0..rounds {

@@ -5,6 +5,15 @@ use std::{fmt, time::Duration};
 /// All that was measured.
 pub(crate) struct Report {
     pub(crate) comparisons: Vec<Comparison>,
+    pub(crate) figures: Vec<Figure>,
+}
+
+/// A number that stands for itself.
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) measured: String,
+    pub(crate) promised: String,
+    pub(crate) good: bool,
 }
 
 /// CPU time per request without the node and with it.
@@ -22,12 +31,18 @@ pub(crate) fn median(mut values: Vec<Duration>) -> Duration {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
+/// In millionths of a second.
+pub(crate) fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
 // === impl Report ===
 
 impl Report {
-    /// Whether no ratio is above what it should be.
+    /// Whether every number is as it should be.
     pub(crate) fn is_good(&self) -> bool {
         self.comparisons.iter().all(Comparison::is_good)
+            && self.figures.iter().all(|figure| figure.good)
     }
 }
 
@@ -38,9 +53,24 @@ impl fmt::Display for Report {
             "{:18}{:>11}{:>11}{:>8}",
             "CPU/request", "pingora", "aegis", "ratio"
         )?;
-        self.comparisons
-            .iter()
-            .try_for_each(|one| write!(out, "{one}"))
+        for one in &self.comparisons {
+            write!(out, "{one}")?;
+        }
+        for one in &self.figures {
+            write!(out, "{one}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.good { "ok" } else { "not reached" };
+        writeln!(
+            out,
+            "{:22}{:>20}  ({}: {verdict})",
+            self.name, self.measured, self.promised
+        )
     }
 }
 
@@ -58,7 +88,6 @@ impl Comparison {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = |time: Duration| time.as_secs_f64() * 1e6;
         let verdict = if self.is_good() { "ok" } else { "too much" };
         writeln!(
             out,
@@ -74,7 +103,7 @@ impl fmt::Display for Comparison {
 
 #[cfg(test)]
 mod tests {
-    use super::{Comparison, Report, median};
+    use super::{Comparison, Figure, Report, median};
     use std::time::Duration;
 
     fn report(aegis: u64) -> Report {
@@ -86,6 +115,7 @@ mod tests {
         };
         Report {
             comparisons: vec![comparison],
+            figures: Vec::new(),
         }
     }
 
@@ -102,6 +132,23 @@ mod tests {
         let printed = report(14).to_string();
         assert!(
             printed.contains("10.0 µs    14.0 µs   1.40×  (≤ 1.30×: too much)"),
+            "{printed}"
+        );
+    }
+
+    #[test]
+    fn a_figure_that_is_not_reached_spoils_the_report() {
+        let mut report = report(13);
+        report.figures.push(Figure {
+            name: "rate_limit",
+            measured: "612 admitted".to_owned(),
+            promised: "600 ± 6".to_owned(),
+            good: false,
+        });
+        assert!(!report.is_good());
+        let printed = report.to_string();
+        assert!(
+            printed.ends_with("612 admitted  (600 ± 6: not reached)\n"),
             "{printed}"
         );
     }

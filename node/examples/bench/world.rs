@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::{
     cores::{Cores, pinned},
+    guests,
     program::{Program, free_address},
 };
 
@@ -31,13 +32,6 @@ const OTHER_ROUTES: u32 = 96;
 
 /// The example's module, seen from `node/`.
 const EXAMPLE: &str = "../wasm-edge-function-example/target/wasm32-unknown-unknown/release/aegis_edge_function_example.wasm";
-
-/// The least a function can do and still answer.
-const MINIMAL_FUNCTION: &str = r#"(module
-    (import "env" "response_set_body" (func $set_body (param i32 i32) (result i32)))
-    (memory (export "memory") 1)
-    (data (i32.const 0) "hello from the edge\n")
-    (func (export "handle_request") (result i32) (call $set_body (i32.const 0) (i32.const 20))))"#;
 
 /// What the origin sends.
 const PAGE: &[u8] =
@@ -111,7 +105,7 @@ fn configuration(
 ) -> Result<String, Box<dyn Error>> {
     fs::write(
         folder.join("minimal.wasm"),
-        wat::parse_str(MINIMAL_FUNCTION)?,
+        wat::parse_str(guests::MINIMAL)?,
     )?;
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join(EXAMPLE);
     let mut config = format!(
