@@ -7,6 +7,7 @@ mod artifacts;
 mod backtrace;
 mod breaker;
 mod budget;
+mod calls;
 mod chain;
 mod compile;
 mod complaints;

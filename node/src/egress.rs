@@ -88,6 +88,9 @@ pub trait Room: Send + Sync {
     fn take(&self, bytes: usize) -> bool;
 }
 
+/// What a header costs besides its name and value, in bytes.
+const HEADER_OVERHEAD: usize = 64;
+
 /// The answer to a [`Call`], whatever its status.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -97,4 +100,34 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The decompressed body, at most [`MAX_RESPONSE`] bytes.
     pub body: Bytes,
+}
+
+impl Reply {
+    /// Bytes it holds, which it has taken from its [`Room`].
+    #[must_use]
+    pub fn size(&self) -> usize {
+        held_by(&self.headers) + self.body.len()
+    }
+
+    /// Those of its headers.
+    #[must_use]
+    pub fn header_size(&self) -> usize {
+        held_by(&self.headers)
+    }
+}
+
+/// Whether the node alone decides about this header of a request: it frames the message,
+/// belongs to the connection, or says who speaks.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    const OF_REQUESTS: [&str; 2] = ["expect", "http2-settings"];
+    aegis_abi::is_reserved_header(name)
+        || OF_REQUESTS.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
+fn held_by(headers: &HeaderMap) -> usize {
+    let sizes = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD);
+    sizes.sum()
 }

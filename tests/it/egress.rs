@@ -1,7 +1,9 @@
 //! HTTPS calls of guests: what succeeds, and what is refused before a connection is opened.
 
 mod allowed;
+mod concurrent;
 mod refused;
+mod requests;
 
 use crate::harness::{EGRESS, Https, Node, answers, report};
 

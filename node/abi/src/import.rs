@@ -92,14 +92,14 @@ pub const RATE_LIMIT: &str = "rate_limit";
 /// i32`: the answer's length; headers are `Name: value` lines separated by `\n`.
 pub const HTTP_REQUEST: &str = "http_request";
 
-/// As [`HTTP_REQUEST`], but returns a handle at once.
+/// As [`HTTP_REQUEST`], but returns a handle of 0 or more at once, while the call runs on.
 pub const HTTP_REQUEST_START: &str = "http_request_start";
 
-/// `(handle) -> i32`: the answer's length.
+/// `(handle) -> i32`: the answer's length, once it is there; a handle is good for one wait.
 pub const HTTP_REQUEST_WAIT: &str = "http_request_wait";
 
 /// `(handles_ptr, count) -> i32`: the index of a handle whose call is finished, in an array of
-/// little-endian `i32`.
+/// little-endian `i32`; the lowest if there are several. The handle can still be waited for.
 pub const HTTP_REQUEST_WAIT_ANY: &str = "http_request_wait_any";
 
 /// `() -> i32`: the status of the last HTTPS call.
@@ -168,6 +168,12 @@ pub const ADDITIONS: &[&str] = &[
     CONFIG_GET,
     TIME_NOW,
     RANDOM_BYTES,
+    HTTP_REQUEST,
+    HTTP_REQUEST_START,
+    HTTP_REQUEST_WAIT,
+    HTTP_REQUEST_WAIT_ANY,
+    HTTP_RESPONSE_STATUS,
+    HTTP_RESPONSE_HEADER,
 ];
 
 #[cfg(test)]

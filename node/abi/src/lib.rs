@@ -15,8 +15,8 @@ mod limit;
 pub use code::{Code, UnknownCode};
 pub use header::is_reserved_header;
 pub use limit::{
-    MAX_KEY, MAX_LOG_RECORD, MAX_REQUEST_BODY, MAX_RESPONSE, MAX_STATUS, MAX_TTL_SECONDS, MAX_URL,
-    MAX_VALUE, MIN_STATUS,
+    MAX_KEY, MAX_LOG_RECORD, MAX_REQUEST_BODY, MAX_REQUEST_HEADER_SIZE, MAX_REQUEST_HEADERS,
+    MAX_RESPONSE, MAX_STATUS, MAX_TTL_SECONDS, MAX_URL, MAX_VALUE, MIN_STATUS,
 };
 
 /// The module name of every import.

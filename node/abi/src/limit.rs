@@ -19,6 +19,13 @@ pub const MAX_URL: usize = 8 * 1024;
 /// Longest body a function may send with an HTTPS call, in bytes: 1 MiB.
 pub const MAX_REQUEST_BODY: usize = 1024 * 1024;
 
+/// Most headers a function may send with an HTTPS call.
+pub const MAX_REQUEST_HEADERS: usize = 64;
+
+/// Longest list of headers a function may send with an HTTPS call, in bytes: 16 KiB, separators
+/// included.
+pub const MAX_REQUEST_HEADER_SIZE: usize = 16 * 1024;
+
 /// Longest body an HTTPS call may bring back, in bytes after decompression: 1 MiB.
 pub const MAX_RESPONSE: usize = 1024 * 1024;
 

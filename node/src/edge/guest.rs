@@ -9,6 +9,7 @@ use bytes::Bytes;
 use wasmtime::{Memory, ResourceLimiter};
 
 use super::budget::{Charge, IdleHold};
+use super::calls::{Answered, Calls};
 use super::edits::Edits;
 use super::meter::Meter;
 use super::program::Program;
@@ -23,6 +24,10 @@ pub(super) struct Guest {
     /// What the last successful cache or HTTPS call yielded: the body of an answer
     /// for which the chain set none.
     pub(super) yielded: Option<Bytes>,
+    /// Its HTTPS calls; there are none before the first.
+    pub(super) calls: Option<Calls>,
+    /// The head of the last HTTPS answer it was given.
+    pub(super) answered: Option<Answered>,
     pub(super) edits: Edits,
     /// `request_terminate` was called; its status is in `edits`.
     pub(super) terminated: bool,
@@ -75,6 +80,8 @@ impl Guest {
             memory: None,
             shared: Bytes::new(),
             yielded: None,
+            calls: None,
+            answered: None,
             edits: Edits::default(),
             terminated: false,
             last_error: None,
@@ -102,6 +109,8 @@ impl Guest {
         self.request = none;
         self.shared = Bytes::new();
         self.yielded = None;
+        self.calls = None;
+        self.answered = None;
         self.edits = Edits::default();
         self.last_error = None;
         self.limiter.own.correct(self.limiter.table);

@@ -43,6 +43,12 @@ const IMPORTS: &[Signature] = &[
     (import::CONFIG_GET, &[I32; 2], ANSWER),
     (import::TIME_NOW, &[], &[ValType::I64]),
     (import::RANDOM_BYTES, &[I32; 2], ANSWER),
+    (import::HTTP_REQUEST, &[I32; 8], ANSWER),
+    (import::HTTP_REQUEST_START, &[I32; 8], ANSWER),
+    (import::HTTP_REQUEST_WAIT, &[I32], ANSWER),
+    (import::HTTP_REQUEST_WAIT_ANY, &[I32; 2], ANSWER),
+    (import::HTTP_RESPONSE_STATUS, &[], ANSWER),
+    (import::HTTP_RESPONSE_HEADER, &[I32; 2], ANSWER),
 ];
 
 /// Checks every import, the entry, `memory`, and `_initialize` if it is there.

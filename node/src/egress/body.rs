@@ -5,7 +5,7 @@ use http::HeaderMap;
 use reqwest::Response;
 
 use super::error::{EgressError, Part};
-use super::{MAX_RESPONSE, MAX_RESPONSE_HEADER, Reply, Room};
+use super::{MAX_RESPONSE, MAX_RESPONSE_HEADER, Reply, Room, held_by};
 
 /// Reads the body to its end and counts it as it comes out of decompression.
 pub(super) async fn read(mut response: Response, room: &dyn Room) -> Result<Reply, EgressError> {
@@ -14,6 +14,9 @@ pub(super) async fn read(mut response: Response, room: &dyn Room) -> Result<Repl
     let announced = response.content_length().unwrap_or(0);
     if announced > MAX_RESPONSE as u64 {
         return Err(EgressError::TooLarge(Part::ResponseBody));
+    }
+    if !room.take(held_by(response.headers())) {
+        return Err(EgressError::NoRoom);
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await? {

@@ -7,36 +7,13 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::error::{Denial, EgressError, Part};
 use super::target::{Destination, UrlError};
-use super::{Call, MAX_REQUEST_BODY};
+use super::{Call, MAX_REQUEST_BODY, is_reserved};
 
 /// The node's token in `CDN-Loop` (RFC 8586).
 const CDN_LOOP: (HeaderName, HeaderValue) = (
     HeaderName::from_static("cdn-loop"),
     HeaderValue::from_static("aegis"),
 );
-
-/// Headers of a request that no guest decides: they frame the message, belong
-/// to the connection, or say who speaks.
-const OWNED: [&str; 15] = [
-    "cdn-loop",
-    "connection",
-    "content-length",
-    "date",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-real-ip",
-];
-
-/// Families of such headers.
-const OWNED_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "x-aegis-"];
 
 /// Headers that describe a body, and go with it.
 const OF_BODY: [HeaderName; 5] = [
@@ -127,17 +104,13 @@ fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {
 fn outgoing(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(headers.len() + 1);
     for (name, value) in headers {
-        if !is_owned(name.as_str()) {
+        if !is_reserved(name.as_str()) {
             kept.append(name, value.clone());
         }
     }
     let (name, value) = CDN_LOOP;
     kept.insert(name, value);
     kept
-}
-
-fn is_owned(name: &str) -> bool {
-    OWNED.contains(&name) || OWNED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub(crate) struct Answer {
     message: Option<Message>,
     before: Option<(Gate, Duration)>,
     after: Vec<Step>,
+    left: Option<Gate>,
 }
 
 struct Message {
@@ -43,6 +44,7 @@ impl Answer {
             message: Some(message),
             before: None,
             after: Vec::new(),
+            left: None,
         }
     }
 
@@ -56,6 +58,7 @@ impl Answer {
             message: None,
             before: None,
             after: vec![Step::Send(bytes.into()), Step::Close],
+            left: None,
         }
     }
 
@@ -75,6 +78,15 @@ impl Answer {
             message: None,
             before: None,
             after,
+            left: None,
+        }
+    }
+
+    /// None at all; `left` is opened when the client has gone away.
+    pub(crate) fn never(left: &Gate) -> Self {
+        Self {
+            left: Some(left.clone()),
+            ..Self::raw("")
         }
     }
 
@@ -93,6 +105,11 @@ impl Answer {
     pub(crate) fn held_for(mut self, gate: &Gate, time: Duration) -> Self {
         self.before = Some((gate.clone(), time));
         self
+    }
+
+    /// Whom to tell that the client has gone away instead of answering.
+    pub(super) fn left(&self) -> Option<&Gate> {
+        self.left.as_ref()
     }
 
     /// Writes the answer to a request of `method`; `None` when the connection is to be dropped.
@@ -144,6 +161,10 @@ impl Gate {
     pub(crate) fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        *self.0.0.lock().unwrap()
     }
 
     /// Waits until the gate is open, but no longer than `time`.

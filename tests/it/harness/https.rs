@@ -1,6 +1,6 @@
 //! An HTTPS origin a guest can call: its certificate authority, its name, and the configuration that allows it.
 
-use super::answer::Answer;
+use super::answer::{Answer, Gate};
 use super::dns::Dns;
 use super::node::Setup;
 use super::origin::{Origin, Received};
@@ -37,6 +37,21 @@ impl Https {
             dns: Dns::start(NAMES),
             authority,
         }
+    }
+
+    /// Never answers `/held`, and opens the gate when the caller of it has gone away; answers the rest when
+    /// that has arrived.
+    pub(crate) fn holding() -> (Gate, Self) {
+        let (left, arrived) = (Gate::default(), Gate::default());
+        let tell = left.clone();
+        let https = Self::start(move |request| {
+            if request.target == "/held" {
+                arrived.open();
+                return Answer::never(&tell);
+            }
+            Answer::ok("answered").held(&arrived)
+        });
+        (left, https)
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -168,11 +168,16 @@ fn serve(stream: impl Read + Write, state: &State, script: &Script) {
         };
         state.requests.lock().unwrap().push(request.clone());
         state.arrived.notify_all();
-        if !body.complete
-            || script(&request)
-                .write(stream.get_mut(), &request.method)
-                .is_none()
-        {
+        if !body.complete {
+            return;
+        }
+        let answer = script(&request);
+        if let Some(left) = answer.left() {
+            while stream.read(&mut [0]).is_ok_and(|count| count > 0) {}
+            left.open();
+            return;
+        }
+        if answer.write(stream.get_mut(), &request.method).is_none() {
             return;
         }
     }

@@ -1,27 +1,34 @@
 //! HTTPS calls of guests, through the node's egress client.
+//!
+//! Every call is one of [`Calls`]: it runs on the host's own threads, and the guest waits
+//! for it at once, or later.
 
-use aegis_abi::{Code, MAX_REQUEST_BODY, MAX_URL, MODULE, import};
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method};
-use tokio::task::JoinSet;
+mod answered;
+mod arguments;
+mod concurrent;
+mod headers;
+
+use aegis_abi::{Code, MODULE, import};
+use http::Method;
+use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 
-use super::frame::{Frame, Span, answer, frame};
+use self::arguments::{Content, MethodFrom, Wanted, prepare};
+use super::frame::{Span, answer};
 use super::toll;
 use crate::edge::budget::Charge;
+use crate::edge::calls::{Answered, Calls, Finished, Handle};
 use crate::edge::guest::{Guest, HostError};
-use crate::egress::{Call, EgressError, Room, UrlError};
-
-/// Longest content type of a request, in bytes.
-const MAX_CONTENT_TYPE: usize = 1024;
+use crate::egress::{EgressError, Room, UrlError};
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     without_body(linker, import::HTTP_GET, Method::GET)?;
     without_body(linker, import::HTTP_DELETE, Method::DELETE)?;
     with_body(linker, import::HTTP_POST, Method::POST)?;
     with_body(linker, import::HTTP_PUT, Method::PUT)?;
-    Ok(())
+    any_request(linker)?;
+    concurrent::link(linker)?;
+    answered::link(linker)
 }
 
 fn without_body(linker: &mut Linker<Guest>, import: &str, method: Method) -> wasmtime::Result<()> {
@@ -29,12 +36,12 @@ fn without_body(linker: &mut Linker<Guest>, import: &str, method: Method) -> was
         MODULE,
         import,
         move |mut caller: Caller<'_, Guest>, (url, url_length): (i32, i32)| {
-            let method = method.clone();
-            Box::new(async move {
-                toll::pay(&mut caller)?;
-                let call = prepare(&mut caller, method, Span::new(url, url_length), None);
-                Ok(finish(&mut caller, call).await)
-            })
+            let wanted = Wanted {
+                method: MethodFrom::Import(method.clone()),
+                url: Span::new(url, url_length),
+                content: Content::Empty,
+            };
+            Box::new(async move { call(&mut caller, wanted).await })
         },
     )?;
     Ok(())
@@ -48,103 +55,99 @@ fn with_body(linker: &mut Linker<Guest>, import: &str, method: Method) -> wasmti
         import,
         move |mut caller: Caller<'_, Guest>,
               (url, url_len, body, body_len, kind, kind_len): UrlBodyType| {
-            let method = method.clone();
-            Box::new(async move {
-                toll::pay(&mut caller)?;
-                let body = (Span::new(body, body_len), Span::new(kind, kind_len));
-                let call = prepare(&mut caller, method, Span::new(url, url_len), Some(body));
-                Ok(finish(&mut caller, call).await)
-            })
+            let wanted = Wanted {
+                method: MethodFrom::Import(method.clone()),
+                url: Span::new(url, url_len),
+                content: Content::Typed {
+                    body: Span::new(body, body_len),
+                    kind: Span::new(kind, kind_len),
+                },
+            };
+            Box::new(async move { call(&mut caller, wanted).await })
         },
     )?;
     Ok(())
 }
 
-/// Counts the call and copies what it needs out of the guest.
-fn prepare(
-    caller: &mut Caller<'_, Guest>,
-    method: Method,
-    url: Span,
-    body: Option<(Span, Span)>,
-) -> Result<Call, HostError> {
-    let Frame { memory, guest } = frame(caller);
-    let url = url.of(memory)?;
-    if url.len() > MAX_URL {
-        return Err(HostError::new(
-            Code::TooLarge,
-            "the url is longer than 8 KiB",
-        ));
-    }
-    let url = std::str::from_utf8(url)
-        .map_err(|_| HostError::new(Code::BadArgument, "the url is not UTF-8"))?;
-    let body = match body {
-        Some((body, kind)) => Some((
-            body.at_most(memory, MAX_REQUEST_BODY)?,
-            kind.at_most(memory, MAX_CONTENT_TYPE)?,
-        )),
-        None => None,
-    };
-    if guest.usage.subrequests >= guest.program.limits.subrequests {
-        return Err(HostError::new(Code::LimitReached, "subrequests is reached"));
-    }
-    guest.usage.subrequests += 1;
-    let mut headers = HeaderMap::new();
-    let mut bytes = Bytes::new();
-    if let Some((body, kind)) = body {
-        headers.extend(content_type(kind)?.map(|kind| (CONTENT_TYPE, kind)));
-        bytes = Bytes::copy_from_slice(body);
-    }
-    Ok(Call {
-        caller: std::sync::Arc::clone(&guest.program.name),
-        method,
-        url: url.to_owned(),
-        headers,
-        body: bytes,
-    })
+fn any_request(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.func_wrap_async(
+        MODULE,
+        import::HTTP_REQUEST,
+        |mut caller: Caller<'_, Guest>, wanted: arguments::Eight| {
+            Box::new(async move { call(&mut caller, wanted.into()).await })
+        },
+    )?;
+    Ok(())
 }
 
-fn content_type(bytes: &[u8]) -> Result<Option<HeaderValue>, HostError> {
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    HeaderValue::from_bytes(bytes)
-        .map(Some)
-        .map_err(|_| HostError::new(Code::BadArgument, "the content type is not a header value"))
-}
-
-async fn finish(caller: &mut Caller<'_, Guest>, call: Result<Call, HostError>) -> i32 {
-    let result = match call {
-        Ok(call) => send(caller, call).await,
+/// A call that the guest waits for at once.
+async fn call(caller: &mut Caller<'_, Guest>, wanted: Wanted) -> wasmtime::Result<i32> {
+    toll::pay(caller)?;
+    let result = match start(caller, wanted) {
+        Ok(handle) => wait(caller, handle).await,
         Err(error) => Err(error),
     };
-    answer(caller.data_mut(), result)
+    Ok(answer(caller.data_mut(), result))
 }
 
-async fn send(caller: &mut Caller<'_, Guest>, call: Call) -> Result<i32, HostError> {
-    let program = std::sync::Arc::clone(&caller.data().program);
-    let room = std::sync::Arc::new(caller.data_mut().lend(call.body.len())?);
-    let taken = std::sync::Arc::clone(&room);
-    // On the host's own threads: a TLS handshake is not the guest's running time. The
-    // set aborts the call if the invocation is dropped.
-    let mut calls = JoinSet::new();
-    calls.spawn(async move {
+/// Counts the call, copies what it needs out of the guest, and lets it go.
+fn start(caller: &mut Caller<'_, Guest>, wanted: Wanted) -> Result<Handle, HostError> {
+    let call = prepare(caller, wanted)?;
+    let guest = caller.data_mut();
+    let program = Arc::clone(&guest.program);
+    let held = Arc::new(guest.lend(arguments::held_by(&call))?);
+    let room = Arc::clone(&held);
+    let calls = guest
+        .calls
+        .get_or_insert_with(|| Calls::new(program.limits.parallel_subrequests));
+    Ok(calls.start(held, async move {
         let egress = &program.services.egress;
-        egress.call(&program.egress, call, &*taken).await
-    });
-    let called = async {
-        match calls.join_next().await {
-            Some(Ok(reply)) => Ok(reply),
-            Some(Err(_)) | None => Err(HostError::new(Code::Unavailable, "the call was cut short")),
-        }
+        egress.call(&program.egress, call, &*room).await
+    }))
+}
+
+/// Waits until one of these is over; the index of the first that is.
+async fn any(caller: &mut Caller<'_, Guest>, handles: &[Handle]) -> Result<usize, HostError> {
+    // Out of the guest while it waits, and dropped with it.
+    let calls = caller.data_mut().calls.take();
+    let Some(mut calls) = calls else {
+        return Err(NO_SUCH_CALL);
     };
-    let reply = toll::outside(caller, called).await?;
-    if matches!(reply, Err(EgressError::NoRoom)) {
-        caller.data_mut().limiter.starved = true;
-    }
-    let body = reply?.body;
-    // From here on it is the shared buffer's.
-    drop(room);
-    caller.data_mut().share_yielded(body)
+    let index = toll::outside(caller, async { Ok(calls.any(handles).await) }).await;
+    caller.data_mut().calls = Some(calls);
+    index?.ok_or(NO_SUCH_CALL)
+}
+
+/// Waits for a call and gives the guest what came of it.
+async fn wait(caller: &mut Caller<'_, Guest>, handle: Handle) -> Result<i32, HostError> {
+    any(caller, &[handle]).await?;
+    let guest = caller.data_mut();
+    let finished = guest.calls.as_mut().and_then(|calls| calls.take(handle));
+    deliver(guest, finished.ok_or(NO_SUCH_CALL)?)
+}
+
+const NO_SUCH_CALL: HostError = HostError::new(
+    Code::BadArgument,
+    "no call has this handle, or it was waited for already",
+);
+
+/// Puts the body into the shared buffer and keeps the header. A failure leaves both as
+/// they were.
+fn deliver(guest: &mut Guest, finished: Finished) -> Result<i32, HostError> {
+    let Finished { result, held } = finished;
+    let cut_short = HostError::new(Code::Unavailable, "the call was cut short");
+    let result = result.ok_or(cut_short)?;
+    guest.limiter.starved |= matches!(result, Err(EgressError::NoRoom));
+    let reply = result?;
+    // From here on the body is the shared buffer's.
+    held.correct(reply.header_size());
+    let length = guest.share_yielded(reply.body)?;
+    guest.answered = Some(Answered {
+        status: reply.status,
+        headers: reply.headers,
+        _held: held,
+    });
+    Ok(length)
 }
 
 impl Room for Charge {

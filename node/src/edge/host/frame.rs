@@ -22,6 +22,17 @@ impl Span {
         }
     }
 
+    /// The bytes of `count` elements of `size` bytes each.
+    pub(super) fn array(pointer: i32, count: i32, size: usize) -> Result<Self, HostError> {
+        let length = u32::try_from(size)
+            .ok()
+            .and_then(|size| count.cast_unsigned().checked_mul(size));
+        Ok(Self {
+            start: pointer.cast_unsigned(),
+            length: length.ok_or(OUTSIDE)?,
+        })
+    }
+
     fn range(self) -> Option<std::ops::Range<usize>> {
         let start = self.start as usize;
         Some(start..start.checked_add(self.length as usize)?)
