@@ -36,7 +36,7 @@ pub use respond::raw as raw_refusal;
 
 use self::admit::Refused;
 use self::body::Buffered;
-use crate::edge::{Chain, Outcome, Request};
+use crate::edge::{Chain, Outcome, Request, UriRules};
 use crate::upstream::Unavailable;
 
 /// The proxy: the current snapshot and where requests are counted and logged.
@@ -281,10 +281,12 @@ async fn run(session: &mut Session, context: &mut Context, chain: &Chain) -> Res
     let header = session.req_header();
     let request = Arc::new(Request {
         id: context.id.to_string(),
+        client: context.client.clone(),
         method: header.method.clone(),
         uri: request::target(header.uri.path(), &header.uri),
         headers: header.headers.clone(),
         body: buffered.bytes(),
+        uris: UriRules::default(),
     });
     let hold = context.hold.get_or_insert_with(|| chain.hold());
     let outcome = tokio::select! {
@@ -297,8 +299,10 @@ async fn run(session: &mut Session, context: &mut Context, chain: &Chain) -> Res
             respond::function(session, context, answer).await?;
             Ok(Next::Answered)
         }
-        Outcome::Forward(edits) => {
-            context.edits = edits;
+        Outcome::Forward(forwarded) => {
+            context.edits = forwarded.edits;
+            context.request_edits = forwarded.request_edits;
+            context.forwarded = chain.has_response_phase().then_some(forwarded.request);
             match buffered {
                 Buffered::Body(body) => Ok(forward_buffered(session, context, &body).await),
                 Buffered::Nothing | Buffered::Refused(_) => Ok(Next::Forward),

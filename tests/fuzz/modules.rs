@@ -114,7 +114,7 @@ fn what_there_is_no_memory_for_is_given_up_and_nothing_stays_held() {
         figures.modules += 1;
         for ended in run(&sandbox, &function, &mut case, 8) {
             figures.count(&ended);
-            if ended.outcome != Outcome::Overloaded {
+            if !matches!(ended.outcome, Outcome::Overloaded) {
                 verdict::check(&ended);
                 check_calls(&sequence, &ended);
             }

@@ -234,6 +234,7 @@ fn settings(module: PathBuf) -> FunctionSettings {
         module,
         sha256: None,
         entry: aegis_abi::DEFAULT_ENTRY.to_owned(),
+        response_entry: None,
         body: BodyAccess::Request,
         on_failure: FailurePolicy::default(),
         breaker: None,
@@ -261,5 +262,6 @@ pub(crate) fn request(rng: &mut Rng, id: &str) -> Request {
         uri: format!("/{}", "u".repeat(rng.usize(0..4000))),
         headers,
         body: Bytes::from(vec![rng.u8(..); rng.usize(0..=LIMITS.body_size)]),
+        ..Request::default()
     }
 }

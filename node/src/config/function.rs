@@ -21,6 +21,8 @@ pub struct Function {
     pub sha256: Option<[u8; 32]>,
     /// The exported function to call.
     pub entry: String,
+    /// The exported function to call when the upstream's response is there.
+    pub response_entry: Option<String>,
     /// Which bodies it gets.
     pub body: BodyAccess,
     /// What follows when it fails.
@@ -78,12 +80,9 @@ fn read_function(name: &str, section: &mut Section<'_>, bounds: &Bounds<'_>) -> 
     let namespace = section.take("cache_namespace");
     let function = Function {
         sha256: section.take("sha256").and_then(|value| digest(&value)),
-        entry: entry(section),
-        body: section.choice(
-            "body",
-            BodyAccess::None,
-            &[("none", BodyAccess::None), ("request", BodyAccess::Request)],
-        ),
+        entry: entry(section, "entry").unwrap_or_else(|| DEFAULT_ENTRY.to_owned()),
+        body: body(section),
+        response_entry: entry(section, "response_entry"),
         on_failure: failure::policy(section),
         fallback: section.take("fallback").and_then(|value| value.string()),
         breaker: failure::breaker(section),
@@ -120,21 +119,40 @@ fn instance(section: &mut Section<'_>) -> InstancePolicy {
     InstancePolicy::Fresh
 }
 
-fn entry(section: &mut Section<'_>) -> String {
-    let Some(value) = section.take("entry") else {
-        return DEFAULT_ENTRY.to_owned();
-    };
-    match value.string() {
-        Some(entry) if !entry.is_empty() => entry,
-        Some(_) => {
-            value.wrong(
-                "the name is empty",
-                "write the name of an exported function",
-            );
-            DEFAULT_ENTRY.to_owned()
-        }
-        None => DEFAULT_ENTRY.to_owned(),
+const BODIES: &[(&str, BodyAccess)] = &[
+    ("none", BodyAccess::None),
+    ("request", BodyAccess::Request),
+    ("response", BodyAccess::Response),
+    ("both", BodyAccess::Both),
+];
+
+/// Which bodies it gets: that of the response only where something runs to see it.
+fn body(section: &mut Section<'_>) -> BodyAccess {
+    let value = section.peek("body");
+    let body = section.choice("body", BodyAccess::None, BODIES);
+    if body.of_response()
+        && section.peek("response_entry").is_none()
+        && let Some(value) = value
+    {
+        value.wrong(
+            "nothing of this function runs when the response is there",
+            "write response_entry = \"…\" beside it, or body = \"request\" or \"none\"",
+        );
     }
+    body
+}
+
+fn entry(section: &mut Section<'_>, key: &'static str) -> Option<String> {
+    let value = section.take(key)?;
+    let entry = value.string()?;
+    if entry.is_empty() {
+        value.wrong(
+            "the name is empty",
+            "write the name of an exported function",
+        );
+        return None;
+    }
+    Some(entry)
 }
 
 fn digest(value: &Value<'_>) -> Option<[u8; 32]> {

@@ -6,13 +6,15 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::budget::Hold;
-use super::edits::Edits;
+use super::edits::{Edits, RequestEdits};
 use super::error::Fault;
-use super::function::{BodyAccess, Function};
+use super::function::Function;
+use super::guest::Call;
 use super::invocation::{Failure, Success, invoke};
 use super::policy::{FailurePolicy, OnFailure};
-use super::record::{Record, RecordOutcome, Report};
-use super::request::Request;
+use super::record::{Phase, Record, RecordOutcome, Report};
+use super::request::{Forwarded, Request};
+use super::response::Response;
 use super::runtime::Runtime;
 
 /// The functions of one route.
@@ -43,12 +45,23 @@ pub enum Forwards {
 }
 
 /// What became of a request in its chain.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Outcome {
     /// This is the answer: its status, and body, with the header edits on no headers.
     Respond(Answer),
-    /// On to the upstream; the edits are for what comes back.
-    Forward(Edits),
+    /// On to the upstream.
+    Forward(Forwarded),
+    /// A function failed and may not be bypassed.
+    Fail(Fault),
+    /// A limit on what runs at once is reached.
+    Overloaded,
+}
+
+/// What became of a response in the chain of its request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ResponseOutcome {
+    /// On to the client, with these edits.
+    Pass(Edits),
     /// A function failed and may not be bypassed.
     Fail(Fault),
     /// A limit on what runs at once is reached.
@@ -88,13 +101,30 @@ impl Chain {
 
     /// Largest body that each of its functions takes; `None` when none asks for it.
     pub fn body_limit(&self) -> Option<usize> {
-        self.links
-            .iter()
-            .flat_map(|link| std::iter::once(&link.function).chain(&link.fallback))
-            .map(|function| &function.program)
-            .filter(|program| program.body == BodyAccess::Request)
-            .map(|program| program.limits.body_size)
-            .min()
+        let asks = |function: &&Arc<Function>| function.program.body.of_request();
+        let asking = self.functions().filter(asks);
+        asking.map(|function| function.limits().body_size).min()
+    }
+
+    /// Whether a function runs when the upstream's response is there.
+    pub fn has_response_phase(&self) -> bool {
+        self.links.iter().any(Link::runs_on_response)
+    }
+
+    /// Largest response body that each function of the response phase takes; `None` when none
+    /// asks for it.
+    pub fn response_body_limit(&self) -> Option<usize> {
+        let links = self.links.iter().filter(|link| link.runs_on_response());
+        let functions = links.flat_map(Link::functions);
+        let asks = |function: &&Arc<Function>| {
+            function.runs_in(Phase::Response) && function.program.body.of_response()
+        };
+        let asking = functions.filter(asks);
+        asking.map(|function| function.limits().body_size).min()
+    }
+
+    fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        self.links.iter().flat_map(Link::functions)
     }
 
     /// Runs the functions, pushing one record for each that was tried. Dropped half-way,
@@ -106,16 +136,22 @@ impl Chain {
         records: &mut Vec<Record>,
     ) -> Outcome {
         let mut edits = Edits::default();
+        let mut request_edits = RequestEdits::default();
         let mut yielded = None;
+        let mut call = Call {
+            request: Arc::clone(request),
+            response: None,
+        };
         for link in &self.links {
-            match self.step(link, request, hold, records).await {
-                Step::Respond(own) => {
-                    edits.merge(own);
-                    return respond(edits, None);
-                }
-                Step::Forward(own, data) => {
-                    edits.merge(own);
-                    yielded = data;
+            match self.step(link, &call, hold, records).await {
+                Step::Done(success) => {
+                    edits.merge(success.edits);
+                    if success.terminated {
+                        return respond(edits, None);
+                    }
+                    request_edits.merge(success.request_edits);
+                    call.request = success.request;
+                    yielded = success.yielded;
                 }
                 Step::Bypass(_) => yielded = None,
                 Step::Fail(fault) => return Outcome::Fail(fault),
@@ -123,23 +159,53 @@ impl Chain {
             }
         }
         match self.forwards {
-            Forwards::ToUpstream => Outcome::Forward(edits),
+            Forwards::ToUpstream => Outcome::Forward(Forwarded {
+                request: call.request,
+                request_edits,
+                edits,
+            }),
             Forwards::Nowhere => respond(edits, yielded),
         }
     }
 
-    /// One function, or its fallback if it failed.
-    async fn step(
+    /// Runs the functions that want to see the response, the last of the chain first, as
+    /// [`Chain::run`] does. `request` is what was forwarded; `response` has the edits of the
+    /// request phase already. Each function sees the edits of those before it; a function
+    /// without a response entry is passed over, and so is a fallback without one.
+    pub async fn respond_phase(
         &self,
-        link: &Link,
         request: &Arc<Request>,
+        response: Response,
         hold: &Hold,
         records: &mut Vec<Record>,
-    ) -> Step {
-        let step = self.try_function(&link.function, request, hold, records);
+    ) -> ResponseOutcome {
+        let mut edits = Edits::default();
+        let mut response = Arc::new(response);
+        for link in self.links.iter().rev().filter(|l| l.runs_on_response()) {
+            let call = Call {
+                request: Arc::clone(request),
+                response: Some(Arc::clone(&response)),
+            };
+            match self.step(link, &call, hold, records).await {
+                Step::Done(success) => {
+                    drop(call);
+                    Arc::make_mut(&mut response).apply(&success.edits);
+                    edits.merge(success.edits);
+                }
+                Step::Bypass(_) => {}
+                Step::Fail(fault) => return ResponseOutcome::Fail(fault),
+                Step::Overloaded => return ResponseOutcome::Overloaded,
+            }
+        }
+        ResponseOutcome::Pass(edits)
+    }
+
+    /// One function, or its fallback if it failed.
+    async fn step(&self, link: &Link, call: &Call, hold: &Hold, records: &mut Vec<Record>) -> Step {
+        let step = self.try_function(&link.function, call, hold, records);
         match (step.await, &link.fallback) {
-            (Step::Fail(_), Some(fallback)) => {
-                self.try_function(fallback, request, hold, records).await
+            (Step::Fail(_), Some(fallback)) if fallback.runs_in(call.phase()) => {
+                self.try_function(fallback, call, hold, records).await
             }
             (step, _) => step,
         }
@@ -148,18 +214,28 @@ impl Chain {
     async fn try_function(
         &self,
         function: &Arc<Function>,
-        request: &Arc<Request>,
+        call: &Call,
         hold: &Hold,
         records: &mut Vec<Record>,
     ) -> Step {
-        let mut report = Report::new(records, function);
-        let result = invoke(&self.runtime, function, request, &mut report).await;
+        let mut report = Report::new(records, function, call.phase());
+        let result = invoke(&self.runtime, function, call, &mut report).await;
         if let Ok(success) = &result {
             hold.absorb(&success.charge);
         }
         let step = Step::of(result, &function.on_failure);
-        report.end(step.record());
+        report.end(step.record(call.phase()));
         step
+    }
+}
+
+impl Link {
+    fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        std::iter::once(&self.function).chain(&self.fallback)
+    }
+
+    fn runs_on_response(&self) -> bool {
+        self.function.runs_in(Phase::Response)
     }
 }
 
@@ -176,8 +252,7 @@ fn respond(mut edits: Edits, yielded: Option<Bytes>) -> Outcome {
 
 /// What one invocation means for the chain.
 enum Step {
-    Respond(Edits),
-    Forward(Edits, Option<Bytes>),
+    Done(Box<Success>),
     Fail(Fault),
     Bypass(Fault),
     Overloaded,
@@ -186,8 +261,7 @@ enum Step {
 impl Step {
     fn of(result: Result<Success, Failure>, on_failure: &FailurePolicy) -> Self {
         match result {
-            Ok(success) if success.terminated => Self::Respond(success.edits),
-            Ok(success) => Self::Forward(success.edits, success.yielded),
+            Ok(success) => Self::Done(Box::new(success)),
             Err(Failure::Fault(fault)) => match on_failure.of(fault) {
                 OnFailure::Fail => Self::Fail(fault),
                 OnFailure::Bypass => Self::Bypass(fault),
@@ -197,10 +271,11 @@ impl Step {
         }
     }
 
-    fn record(&self) -> RecordOutcome {
+    fn record(&self, phase: Phase) -> RecordOutcome {
         match self {
-            Self::Respond(..) => RecordOutcome::Respond,
-            Self::Forward(..) => RecordOutcome::Forward,
+            Self::Done(_) if phase == Phase::Response => RecordOutcome::Pass,
+            Self::Done(success) if success.terminated => RecordOutcome::Respond,
+            Self::Done(_) => RecordOutcome::Forward,
             Self::Fail(fault) => RecordOutcome::Fail(*fault),
             Self::Bypass(fault) => RecordOutcome::Bypass(*fault),
             Self::Overloaded => RecordOutcome::Overloaded,

@@ -1,7 +1,23 @@
-//! What functions change about the answer.
+//! What functions change: about the answer, and about the request that goes on.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING,
+};
+use http::{StatusCode, Uri};
+
+/// Headers that describe a body, and go with it when it is replaced.
+pub const OF_THE_BODY: [HeaderName; 8] = [
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    ETAG,
+    ACCEPT_RANGES,
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 /// One change of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +35,15 @@ impl HeaderEdit {
     pub fn name(&self) -> &HeaderName {
         match self {
             Self::Set(name, _) | Self::Add(name, _) | Self::Remove(name) => name,
+        }
+    }
+
+    /// Makes the change. A map that is full takes no more.
+    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+        match self {
+            Self::Set(name, value) => drop(headers.try_insert(name.clone(), value.clone())),
+            Self::Add(name, value) => drop(headers.try_append(name.clone(), value.clone())),
+            Self::Remove(name) => drop(headers.remove(name)),
         }
     }
 
@@ -49,46 +74,87 @@ pub struct Edits {
     pub body: Option<Bytes>,
 }
 
+/// The request edits of one function, or of a chain so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestEdits {
+    /// Path and query to ask the upstream for, in normal form, if set.
+    pub uri: Option<Uri>,
+    /// In the order in which they were made.
+    pub headers: Vec<HeaderEdit>,
+    /// The body, if set.
+    pub body: Option<Bytes>,
+}
+
 impl Edits {
     /// Adds the edits of a later function, which win.
     pub fn merge(&mut self, later: Self) {
         self.status = later.status.or(self.status);
-        self.headers.extend(later.headers);
-        if later.body.is_some() {
-            self.body = later.body;
-        }
-    }
-
-    /// Records a header edit; one that replaces or removes makes the earlier ones of
-    /// its name pointless, so they are dropped and cannot pile up.
-    pub(super) fn record(&mut self, edit: HeaderEdit) {
-        if !matches!(edit, HeaderEdit::Add(..)) {
-            self.headers.retain(|earlier| earlier.name() != edit.name());
-        }
-        self.headers.push(edit);
-    }
-
-    /// What would stay beside `edit` if it were recorded.
-    pub(super) fn kept_beside(&self, edit: &HeaderEdit) -> Kept {
-        let replaces = !matches!(edit, HeaderEdit::Add(..));
-        self.headers
-            .iter()
-            .filter(|earlier| !(replaces && earlier.name() == edit.name()))
-            .fold(Kept::default(), |kept, earlier| Kept {
-                count: kept.count + 1,
-                size: kept.size + earlier.size(),
-            })
-    }
-
-    /// Bytes of all names and values.
-    fn header_size(&self) -> usize {
-        self.headers.iter().map(HeaderEdit::size).sum()
+        merge(
+            (&mut self.headers, &mut self.body),
+            (later.headers, later.body),
+        );
     }
 
     /// Bytes the host holds for them.
     pub(super) fn held(&self) -> usize {
-        self.header_size() + self.body.as_ref().map_or(0, Bytes::len)
+        header_size(&self.headers) + self.body.as_ref().map_or(0, Bytes::len)
     }
+}
+
+impl RequestEdits {
+    /// Adds the edits of a later function, which win.
+    pub fn merge(&mut self, later: Self) {
+        if later.uri.is_some() {
+            self.uri = later.uri;
+        }
+        merge(
+            (&mut self.headers, &mut self.body),
+            (later.headers, later.body),
+        );
+    }
+
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.uri.is_none() && self.headers.is_empty() && self.body.is_none()
+    }
+}
+
+/// What a later function says of the old body's headers stays only if it keeps the body.
+fn merge(
+    (headers, body): (&mut Vec<HeaderEdit>, &mut Option<Bytes>),
+    (later, replaced): (Vec<HeaderEdit>, Option<Bytes>),
+) {
+    if replaced.is_some() {
+        headers.retain(|edit| !OF_THE_BODY.contains(edit.name()));
+        *body = replaced;
+    }
+    headers.extend(later);
+}
+
+/// Records a header edit; one that replaces or removes makes the earlier ones of its name
+/// pointless, so they are dropped and cannot pile up.
+pub(super) fn record(edits: &mut Vec<HeaderEdit>, edit: HeaderEdit) {
+    if !matches!(edit, HeaderEdit::Add(..)) {
+        edits.retain(|earlier| earlier.name() != edit.name());
+    }
+    edits.push(edit);
+}
+
+/// What would stay beside `edit` if it were recorded.
+pub(super) fn kept_beside(edits: &[HeaderEdit], edit: &HeaderEdit) -> Kept {
+    let replaces = !matches!(edit, HeaderEdit::Add(..));
+    edits
+        .iter()
+        .filter(|earlier| !(replaces && earlier.name() == edit.name()))
+        .fold(Kept::default(), |kept, earlier| Kept {
+            count: kept.count + 1,
+            size: kept.size + earlier.size(),
+        })
+}
+
+/// Bytes of all names and values.
+pub(super) fn header_size(edits: &[HeaderEdit]) -> usize {
+    edits.iter().map(HeaderEdit::size).sum()
 }
 
 #[cfg(test)]
@@ -120,12 +186,35 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_function_said_of_its_body_goes_with_it() {
+        let encoded = |body| Edits {
+            headers: vec![
+                set("1"),
+                HeaderEdit::Set(CONTENT_ENCODING, HeaderValue::from_static("gzip")),
+            ],
+            body,
+            status: None,
+        };
+        let mut edits = encoded(Some(Bytes::from_static(b"first")));
+        edits.merge(Edits {
+            body: Some(Bytes::from_static(b"second")),
+            ..Edits::default()
+        });
+        assert_eq!(edits.headers, [set("1")]);
+        edits.merge(encoded(None));
+        assert_eq!(edits.headers.len(), 3, "the body is kept, and described");
+    }
+
+    #[test]
     fn replacing_a_header_again_and_again_keeps_one_edit() {
-        let mut edits = Edits::default();
+        let mut edits = Vec::new();
         for _ in 0..1000 {
-            edits.record(set("v"));
+            record(&mut edits, set("v"));
         }
-        edits.record(HeaderEdit::Remove(HeaderName::from_static("x-a")));
-        assert_eq!(edits.headers.len(), 1);
+        record(
+            &mut edits,
+            HeaderEdit::Remove(HeaderName::from_static("x-a")),
+        );
+        assert_eq!(edits.len(), 1);
     }
 }

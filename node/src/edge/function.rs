@@ -14,10 +14,11 @@ use super::module::{Sha, hex};
 use super::policy::FailurePolicy;
 use super::pool::Lane;
 use super::program::Program;
+use super::record::Phase;
 use crate::cache::{Cache, Namespace};
 use crate::egress::{AllowList, Client};
 
-/// Whether a function gets the request's body.
+/// Which bodies a function gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyAccess {
     /// Bodies stream past it.
@@ -25,6 +26,22 @@ pub enum BodyAccess {
     None,
     /// The request body is buffered for it.
     Request,
+    /// The body of the upstream's response is buffered for it.
+    Response,
+    /// Both are.
+    Both,
+}
+
+impl BodyAccess {
+    /// Whether the request body is buffered.
+    pub fn of_request(self) -> bool {
+        matches!(self, Self::Request | Self::Both)
+    }
+
+    /// Whether the response body is.
+    pub fn of_response(self) -> bool {
+        matches!(self, Self::Response | Self::Both)
+    }
 }
 
 /// What the configuration says of a function.
@@ -38,6 +55,8 @@ pub struct FunctionSettings {
     pub sha256: Option<Sha>,
     /// The exported function to call.
     pub entry: String,
+    /// The exported function to call when the upstream's response is there.
+    pub response_entry: Option<String>,
     /// Which bodies it gets.
     pub body: BodyAccess,
     /// What a failure means.
@@ -129,6 +148,11 @@ impl Function {
     /// What each invocation may use.
     pub fn limits(&self) -> &Limits {
         &self.program.limits
+    }
+
+    /// Whether it has an entry for this phase.
+    pub(super) fn runs_in(&self, phase: Phase) -> bool {
+        phase == Phase::Request || self.program.exports.response_entry.is_some()
     }
 
     /// SHA-256 of the module file, in hexadecimal.

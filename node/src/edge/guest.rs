@@ -10,15 +10,20 @@ use wasmtime::{Memory, ResourceLimiter};
 
 use super::budget::{Charge, IdleHold};
 use super::calls::{Answered, Calls};
-use super::edits::Edits;
+use super::edits::{self, Edits, RequestEdits};
 use super::meter::Meter;
 use super::program::Program;
+use super::record::Phase;
 use super::request::Request;
+use super::response::Response;
 
 /// Everything a guest can reach through host calls. Dropped with its store.
 pub(super) struct Guest {
     pub(super) program: Arc<Program>,
+    /// With its own edits.
     pub(super) request: Arc<Request>,
+    /// In the response phase.
+    pub(super) response: Option<Arc<Response>>,
     pub(super) memory: Option<Memory>,
     pub(super) shared: Bytes,
     /// What the last successful cache or HTTPS call yielded: the body of an answer
@@ -29,6 +34,9 @@ pub(super) struct Guest {
     /// The head of the last HTTPS answer it was given.
     pub(super) answered: Option<Answered>,
     pub(super) edits: Edits,
+    pub(super) request_edits: RequestEdits,
+    /// What the request takes that was copied to be edited.
+    copied: usize,
     /// `request_terminate` was called; its status is in `edits`.
     pub(super) terminated: bool,
     pub(super) last_error: Option<HostError>,
@@ -37,6 +45,25 @@ pub(super) struct Guest {
     pub(super) usage: Usage,
     pub(super) limiter: Limiter,
     pub(super) meter: Arc<Meter>,
+}
+
+/// What an invocation is about.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    /// With the edits of earlier functions.
+    pub(super) request: Arc<Request>,
+    /// In the response phase: the response, with the edits of earlier functions.
+    pub(super) response: Option<Arc<Response>>,
+}
+
+impl Call {
+    /// Of which phase it is.
+    pub(super) fn phase(&self) -> Phase {
+        match self.response {
+            None => Phase::Request,
+            Some(_) => Phase::Response,
+        }
+    }
 }
 
 /// What is counted per invocation.
@@ -67,22 +94,20 @@ impl HostError {
 impl Guest {
     /// The host's side of a guest that has not run yet; `own` is for what it holds besides
     /// its memory.
-    pub(super) fn new(
-        program: &Arc<Program>,
-        request: &Arc<Request>,
-        own: Charge,
-        meter: &Arc<Meter>,
-    ) -> Self {
+    pub(super) fn new(program: &Arc<Program>, call: Call, own: Charge, meter: &Arc<Meter>) -> Self {
         Self {
             limiter: Limiter::new(program, own, Arc::clone(meter)),
             program: Arc::clone(program),
-            request: Arc::clone(request),
+            request: call.request,
+            response: call.response,
             memory: None,
             shared: Bytes::new(),
             yielded: None,
             calls: None,
             answered: None,
             edits: Edits::default(),
+            request_edits: RequestEdits::default(),
+            copied: 0,
             terminated: false,
             last_error: None,
             now: SystemTime::now(),
@@ -91,10 +116,18 @@ impl Guest {
         }
     }
 
+    /// Which of its entries runs.
+    pub(super) fn phase(&self) -> Phase {
+        match self.response {
+            None => Phase::Request,
+            Some(_) => Phase::Response,
+        }
+    }
+
     /// What the host holds for the answer, which outlives the guest.
     pub(super) fn split_answer(&self) -> Charge {
         let yielded = self.yielded.as_ref().map_or(0, Bytes::len);
-        self.limiter.own.split(self.edits.held() + yielded)
+        self.limiter.own.split(self.edits_held() + yielded)
     }
 
     /// Takes over what stays in a sandbox from one request to the next.
@@ -107,11 +140,14 @@ impl Guest {
     /// Drops what belongs to the last request, and what the host held for it.
     pub(super) fn forget_request(&mut self, none: Arc<Request>) {
         self.request = none;
+        self.response = None;
         self.shared = Bytes::new();
         self.yielded = None;
         self.calls = None;
         self.answered = None;
         self.edits = Edits::default();
+        self.request_edits = RequestEdits::default();
+        self.copied = 0;
         self.last_error = None;
         self.limiter.own.correct(self.limiter.table);
     }
@@ -163,9 +199,19 @@ impl Guest {
         }
         let length = i32::try_from(data.len())
             .map_err(|_| HostError::new(Code::TooLarge, "the data is larger than 2 GiB"))?;
-        self.make_room(&data, yielded, self.edits.held())?;
+        self.make_room(&data, yielded, self.edits_held())?;
         self.shared = data;
         Ok(length)
+    }
+
+    /// Bytes the host holds for edits of both kinds.
+    pub(super) fn edits_held(&self) -> usize {
+        let request = &self.request_edits;
+        let body = request.body.as_ref().map_or(0, Bytes::len);
+        let uri = request.uri.as_ref().map_or(0, |_| self.request.uri.len());
+        // Each is in the list and in the edited request.
+        let listed = 2 * (edits::header_size(&request.headers) + uri);
+        self.edits.held() + listed + body + self.copied
     }
 
     /// Makes room for the edits to hold `edits` bytes.
@@ -181,9 +227,31 @@ impl Guest {
         copy: impl FnOnce() -> Bytes,
     ) -> Result<(), HostError> {
         let old = self.edits.body.as_ref().map_or(0, Bytes::len);
-        self.make_room_for_edits(self.edits.held() - old + length)?;
+        self.make_room_for_edits(self.edits_held() - old + length)?;
         self.edits.body = Some(copy());
         Ok(())
+    }
+
+    /// Makes room for request edits to hold `more` bytes and `less` fewer, and for the copy
+    /// of the request that the first of them makes.
+    pub(super) fn make_room_to_edit_request(
+        &mut self,
+        more: usize,
+        less: usize,
+    ) -> Result<(), HostError> {
+        let copied = match self.request_edits.is_empty() {
+            true => self.request.copied_size(),
+            false => self.copied,
+        };
+        let held = self.edits_held() - self.copied;
+        self.make_room_for_edits(held + copied - less + more)?;
+        self.copied = copied;
+        Ok(())
+    }
+
+    /// The request, to be edited: a copy of its own from the first edit on.
+    pub(super) fn request_mut(&mut self) -> &mut Request {
+        Arc::make_mut(&mut self.request)
     }
 
     /// Room for `bytes` that a host call holds until it is over.

@@ -98,7 +98,8 @@ fn check_import(
     }
 }
 
-fn check_entry(types: TypesRef<'_>, name: &str) -> Result<(), LoadError> {
+/// Checks that it is exported, and a function that the host can call.
+pub(super) fn check_entry(types: TypesRef<'_>, name: &str) -> Result<(), LoadError> {
     let exported = export(types, name).ok_or_else(|| missing(name))?;
     match signature(&types, exported) {
         Some(found) if found.params().is_empty() && matches!(found.results(), [] | [I32]) => Ok(()),

@@ -12,10 +12,10 @@ use super::admission::Overloaded;
 use super::backtrace;
 use super::breaker::Open;
 use super::budget::Charge;
-use super::edits::Edits;
+use super::edits::{Edits, RequestEdits};
 use super::error::Fault;
 use super::function::Function;
-use super::guest::{Guest, MemorySpent};
+use super::guest::{Call, Guest, MemorySpent};
 use super::meter::{Meter, Metered};
 use super::record::Report;
 use super::request::Request;
@@ -27,6 +27,9 @@ use super::sandbox::{Sandbox, TimeSpent};
 #[derive(Debug)]
 pub(super) struct Success {
     pub(super) edits: Edits,
+    pub(super) request_edits: RequestEdits,
+    /// With these edits.
+    pub(super) request: Arc<Request>,
     pub(super) terminated: bool,
     pub(super) yielded: Option<Bytes>,
     /// Of these.
@@ -63,7 +66,7 @@ impl From<Open> for Failure {
 pub(super) async fn invoke(
     runtime: &Runtime,
     function: &Arc<Function>,
-    request: &Arc<Request>,
+    call: &Call,
     report: &mut Report<'_>,
 ) -> Result<Success, Failure> {
     let governors = &function.governors;
@@ -76,7 +79,7 @@ pub(super) async fn invoke(
     let meter = Arc::new(Meter::new(Charge::new(Arc::clone(&function.memory))));
     report.begin(&meter);
     let own = Charge::new(Arc::clone(&function.memory));
-    let guest = Guest::new(&function.program, request, own, &meter);
+    let guest = Guest::new(&function.program, call.clone(), own, &meter);
     let pagemap = runtime.pagemap.clone();
     let run = run(Arc::clone(function), guest, pagemap.clone());
     let metered = Metered::new(run, Arc::clone(&meter), pagemap, Some(place));
@@ -91,7 +94,7 @@ pub(super) async fn invoke(
         }),
         Err(_elapsed) => {
             let cause = || "wall_time is over".to_owned();
-            Err(fail(function, request, Fault::Deadline, cause))
+            Err(fail(function, &call.request, Fault::Deadline, cause))
         }
     };
     match (permit, &result) {
@@ -129,6 +132,8 @@ async fn run(
     let success = Success {
         charge: guest.split_answer(),
         edits: std::mem::take(&mut guest.edits),
+        request_edits: std::mem::take(&mut guest.request_edits),
+        request: Arc::clone(&guest.request),
         terminated: guest.terminated,
         yielded: guest.yielded.take(),
     };

@@ -154,6 +154,11 @@ impl Outline {
         interface::check(self.0.as_ref(), entry)
     }
 
+    /// Refuses a module without a further entry of this name.
+    pub(super) fn check_entry(&self, name: &str) -> Result<(), LoadError> {
+        interface::check_entry(self.0.as_ref(), name)
+    }
+
     /// Refuses a module whose smallest memory or table is past the function's limits.
     pub(super) fn check_minimums(&self, limits: &Limits) -> Result<(), LoadError> {
         let types = self.0.as_ref();

@@ -10,6 +10,7 @@ use super::function::{BodyAccess, FunctionSettings, Services};
 use super::guest::Guest;
 use super::interface::missing;
 use super::limits::Limits;
+use super::record::Phase;
 use crate::cache::Namespace;
 use crate::egress::AllowList;
 
@@ -31,6 +32,8 @@ pub(super) struct Program {
 #[derive(Clone, Copy)]
 pub(super) struct Exports {
     pub(super) entry: EntryExport,
+    /// Of the response phase.
+    pub(super) response_entry: Option<EntryExport>,
     pub(super) memory: ModuleExport,
     pub(super) initialize: Option<EntryExport>,
 }
@@ -73,10 +76,22 @@ impl Program {
 }
 
 impl Exports {
-    /// Finds the entry, `memory` and `_initialize` of a module that was checked to have them.
-    pub(super) fn of(module: &Module, entry: &str) -> Result<Self, LoadError> {
+    /// What is called in this phase; functions without an entry for it are not run in it.
+    pub(super) fn entry_of(&self, phase: Phase) -> &EntryExport {
+        match (phase, &self.response_entry) {
+            (Phase::Response, Some(entry)) => entry,
+            (Phase::Response, None) | (Phase::Request, _) => &self.entry,
+        }
+    }
+
+    /// Finds the entries, `memory` and `_initialize` of a module that was checked to have them.
+    pub(super) fn of(module: &Module, settings: &FunctionSettings) -> Result<Self, LoadError> {
+        let response_entry = settings.response_entry.as_ref();
         Ok(Self {
-            entry: entry_export(module, entry)?,
+            entry: entry_export(module, &settings.entry)?,
+            response_entry: response_entry
+                .map(|name| entry_export(module, name))
+                .transpose()?,
             memory: export(module, aegis_abi::EXPORT_MEMORY)?,
             initialize: match module.get_export(aegis_abi::EXPORT_INITIALIZE) {
                 None => None,

@@ -12,10 +12,22 @@ use super::meter::Meter;
 pub struct Record {
     /// The function's name.
     pub function: Arc<str>,
+    /// Which of its entries ran.
+    pub phase: Phase,
     /// How it ended.
     pub outcome: RecordOutcome,
     /// What it used.
     pub spent: Spent,
+}
+
+/// When a function runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Before the request is forwarded.
+    #[default]
+    Request,
+    /// When the upstream's response is there.
+    Response,
 }
 
 /// How one invocation ended.
@@ -25,6 +37,8 @@ pub enum RecordOutcome {
     Respond,
     /// The request went on.
     Forward,
+    /// The response went on.
+    Pass,
     /// It failed, and so did the request unless a fallback answered it.
     Fail(Fault),
     /// It failed and was passed over.
@@ -57,15 +71,17 @@ pub struct Spent {
 pub(super) struct Report<'a> {
     records: &'a mut Vec<Record>,
     function: &'a Function,
+    phase: Phase,
     started: Option<(Instant, Arc<Meter>)>,
     outcome: RecordOutcome,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(records: &'a mut Vec<Record>, function: &'a Function) -> Self {
+    pub(super) fn new(records: &'a mut Vec<Record>, function: &'a Function, phase: Phase) -> Self {
         Self {
             records,
             function,
+            phase,
             started: None,
             outcome: RecordOutcome::Cancelled,
         }
@@ -94,6 +110,7 @@ impl Drop for Report<'_> {
         });
         self.records.push(Record {
             function: Arc::clone(&self.function.program.name),
+            phase: self.phase,
             outcome: self.outcome,
             spent: spent.unwrap_or_default(),
         });

@@ -106,8 +106,11 @@ impl Runtime {
         let outline = module::check(&source.bytes, limits)?;
         outline.check_minimums(&settings.limits)?;
         outline.check_interface(&settings.entry)?;
+        if let Some(name) = &settings.response_entry {
+            outline.check_entry(name)?;
+        }
         let module = self.module(&source, compiled)?;
-        let exports = Exports::of(&module, &settings.entry)?;
+        let exports = Exports::of(&module, &settings)?;
         let pre = self
             .linker
             .instantiate_pre(&module)

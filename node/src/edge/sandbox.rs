@@ -62,7 +62,8 @@ impl Sandbox {
             }
         };
         self.store.set_fuel(fuel)?;
-        let value = call(&mut self.store, instance, &program.exports.entry).await;
+        let entry = program.exports.entry_of(self.guest().phase());
+        let value = call(&mut self.store, instance, entry).await;
         self.count_fuel(fuel);
         value
     }

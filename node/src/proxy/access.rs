@@ -78,6 +78,7 @@ pub(super) fn outcome(record: &Record) -> (&'static str, Option<&'static str>) {
     match record.outcome {
         RecordOutcome::Respond => ("respond", None),
         RecordOutcome::Forward => ("forward", None),
+        RecordOutcome::Pass => ("pass", None),
         RecordOutcome::Fail(fault) => ("fail", Some(fault.code())),
         RecordOutcome::Bypass(fault) => ("bypass", Some(fault.code())),
         RecordOutcome::Overloaded => ("fail", Some("overloaded")),

@@ -45,6 +45,16 @@ pub enum Target {
     Upstream(Arc<Upstream>),
 }
 
+impl Target {
+    /// The functions, if there are any.
+    pub fn chain(&self) -> Option<&Chain> {
+        match self {
+            Self::Functions(chain) | Self::FunctionsThenUpstream(chain, _) => Some(chain),
+            Self::Answer(_) | Self::Upstream(_) => None,
+        }
+    }
+}
+
 /// What to do with `%2F`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EncodedSlashes {

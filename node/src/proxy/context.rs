@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::action::{Action, Snapshot, Target};
 use super::error::ErrorCode;
 use super::request_id::RequestId;
-use crate::edge::{Edits, Hold, Record};
+use crate::edge::{Edits, Hold, Record, Request, RequestEdits};
 use crate::listener::Connection;
 use crate::upstream::{Lease, Upstream};
 
@@ -34,7 +34,12 @@ pub struct Context {
     pub(super) hold: Option<Hold>,
     /// One for each function that ran.
     pub(super) records: Vec<Record>,
+    /// For the response.
     pub(super) edits: Edits,
+    /// For the request that is forwarded.
+    pub(super) request_edits: RequestEdits,
+    /// What was forwarded, for functions that see the response.
+    pub(super) forwarded: Option<Arc<Request>>,
     _active: Active,
 }
 
@@ -83,6 +88,8 @@ impl Context {
             hold: None,
             records: Vec::new(),
             edits: Edits::default(),
+            request_edits: RequestEdits::default(),
+            forwarded: None,
             connection,
             _active: Active::enter(activity),
         }

@@ -57,13 +57,14 @@ fn value(records: &[Record]) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::{Fault, RecordOutcome, Spent};
+    use crate::edge::{Fault, Phase, RecordOutcome, Spent};
     use std::time::Duration;
 
     #[test]
     fn every_function_is_a_metric() {
         let record = |function: &str, outcome| Record {
             function: function.into(),
+            phase: Phase::Request,
             outcome,
             spent: Spent {
                 fuel: 7,

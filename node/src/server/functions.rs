@@ -57,6 +57,7 @@ fn settings(name: &str, function: &FunctionConfig) -> FunctionSettings {
         module: function.module,
         sha256: function.sha256,
         entry: function.entry,
+        response_entry: function.response_entry,
         body: function.body,
         on_failure: function.on_failure,
         breaker: function.breaker,

@@ -6,7 +6,6 @@ use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, with_frame, with_guest};
 use super::response::status;
-use crate::edge::function::BodyAccess;
 use crate::edge::guest::{Guest, HostError};
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -60,9 +59,9 @@ fn uri(guest: &Guest) -> Result<Bytes, HostError> {
 }
 
 fn body(guest: &Guest) -> Result<Bytes, HostError> {
-    match guest.program.body {
-        BodyAccess::Request => Ok(guest.request.body.clone()),
-        BodyAccess::None => Err(HostError::new(
+    match guest.program.body.of_request() {
+        true => Ok(guest.request.body.clone()),
+        false => Err(HostError::new(
             Code::NotAllowed,
             "the function's configuration does not ask for the request body",
         )),

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, TOO_LARGE, with_frame, with_guest};
-use crate::edge::edits::HeaderEdit;
+use crate::edge::edits::{self, HeaderEdit};
 use crate::edge::guest::{Guest, HostError};
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -119,14 +119,14 @@ const TOO_MANY: HostError = HostError::new(
 
 fn record(guest: &mut Guest, edit: HeaderEdit) -> Result<i32, HostError> {
     let limits = &guest.program.limits;
-    let kept = guest.edits.kept_beside(&edit);
+    let kept = edits::kept_beside(&guest.edits.headers, &edit);
     if kept.count >= limits.response_headers
         || kept.size.saturating_add(edit.size()) > limits.response_header_size
     {
         return Err(TOO_MANY);
     }
-    guest.make_room_for_edits(guest.edits.held() + edit.size())?;
-    guest.edits.record(edit);
+    guest.make_room_for_edits(guest.edits_held() + edit.size())?;
+    edits::record(&mut guest.edits.headers, edit);
     Ok(0)
 }
 
