@@ -1,18 +1,29 @@
 //! HTTPS calls to the hosts the operator granted this function.
 //!
-//! Every call returns the body of the answer, whatever its status: look at the body before
-//! relying on it. A URL is `https`, at most 8 KiB; bodies in both directions are at most 1 MiB; a
+//! A [`Request`] is a call with any method, headers and body; sent, it comes back as a [`Reply`]
+//! with status, headers and body. [Started](Request::start), it runs while the function does other
+//! things, several calls at once; [`Join`] waits for all of them. [`get`], [`post`], [`put`] and
+//! [`delete`] are shorter, and return the body whatever the status: look at it before relying on
+//! it. A URL is `https`, at most 8 KiB; bodies in both directions are at most 1 MiB; a
 //! call takes at most 5 seconds unless configured otherwise, redirects included. Waiting does not
 //! count against the function's execution time.
 //!
 //! # Errors
 //!
-//! All four fail with [`NotAllowed`](crate::Code::NotAllowed) for a host or address without a
+//! All calls fail with [`NotAllowed`](crate::Code::NotAllowed) for a host or address without a
 //! grant, [`BadArgument`](crate::Code::BadArgument) for what is no URL,
 //! [`TooLarge`](crate::Code::TooLarge) for a URL or body over its limit,
 //! [`TimedOut`](crate::Code::TimedOut) and [`Unavailable`](crate::Code::Unavailable) when no whole
 //! answer came, and [`LimitReached`](crate::Code::LimitReached) past the operator's number of
 //! calls per invocation.
+
+mod pending;
+mod reply;
+mod request;
+
+pub use pending::{Join, Pending};
+pub use reply::Reply;
+pub use request::Request;
 
 use crate::{Error, buffer, sys};
 
@@ -31,6 +42,7 @@ use crate::{Error, buffer, sys};
 ///
 /// See the [module](self#errors).
 pub fn get(url: &str) -> Result<Vec<u8>, Error> {
+    reply::count();
     buffer::bytes(sys::http_get(url.as_bytes()))
 }
 
@@ -48,6 +60,7 @@ pub fn get(url: &str) -> Result<Vec<u8>, Error> {
 ///
 /// See the [module](self#errors).
 pub fn post(url: &str, content_type: &str, body: impl AsRef<[u8]>) -> Result<Vec<u8>, Error> {
+    reply::count();
     buffer::bytes(sys::http_post(
         url.as_bytes(),
         body.as_ref(),
@@ -69,6 +82,7 @@ pub fn post(url: &str, content_type: &str, body: impl AsRef<[u8]>) -> Result<Vec
 ///
 /// See the [module](self#errors).
 pub fn put(url: &str, content_type: &str, body: impl AsRef<[u8]>) -> Result<Vec<u8>, Error> {
+    reply::count();
     buffer::bytes(sys::http_put(
         url.as_bytes(),
         body.as_ref(),
@@ -90,6 +104,7 @@ pub fn put(url: &str, content_type: &str, body: impl AsRef<[u8]>) -> Result<Vec<
 ///
 /// See the [module](self#errors).
 pub fn delete(url: &str) -> Result<Vec<u8>, Error> {
+    reply::count();
     buffer::bytes(sys::http_delete(url.as_bytes()))
 }
 
@@ -111,11 +126,19 @@ mod tests {
         });
         outcome.assert_ok();
 
-        let call = |method, content_type: &str, body: &[u8]| Call {
-            method,
-            url: URL.into(),
-            content_type: content_type.into(),
-            body: body.into(),
+        let call = |method: &str, content_type: &str, body: &[u8]| {
+            let header = ("content-type".into(), content_type.into());
+            Call {
+                method: method.into(),
+                url: URL.into(),
+                content_type: content_type.into(),
+                headers: if content_type.is_empty() {
+                    vec![]
+                } else {
+                    vec![header]
+                },
+                body: body.into(),
+            }
         };
         assert_eq!(
             outcome.calls(),

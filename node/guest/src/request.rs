@@ -1,5 +1,14 @@
 //! The request, as it would be forwarded: after the node's own checks and the edits of the
 //! functions that ran before.
+//!
+//! Reading works in both phases; editing it and [`terminate`] belong to the request phase.
+
+mod edit;
+
+use std::net::IpAddr;
+
+use aegis_abi::Code;
+pub use edit::{add_header, remove_header, set_body, set_header, set_uri};
 
 use crate::{Error, buffer, header_names, query, sys};
 
@@ -161,6 +170,27 @@ pub fn body() -> Result<Vec<u8>, Error> {
     buffer::bytes(sys::request_get_body())
 }
 
+/// The client's address: behind proxies that the operator trusts, the one they name.
+///
+/// ```
+/// # use aegis_guest::{Error, request, testing::Host};
+/// # Host::new().client_address("192.0.2.7").run(|| {
+/// let address = request::client_address()?;
+/// assert!(address.is_ipv4());
+/// assert_eq!(address.to_string(), "192.0.2.7");
+/// # Ok::<(), Error>(())
+/// # }).assert_ok();
+/// ```
+///
+/// # Errors
+///
+/// Only when the node itself refuses the call.
+pub fn client_address() -> Result<IpAddr, Error> {
+    buffer::text(sys::request_get_client_address())?
+        .parse()
+        .map_err(|_| Error::new(Code::Unavailable, "not an address"))
+}
+
 /// Answers the request here with this status, 200 to 599: the upstream is not asked.
 ///
 /// The function runs on, and [`response`](crate::response) calls before and after it say what
@@ -177,7 +207,8 @@ pub fn body() -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 ///
-/// [`BadArgument`](crate::Code::BadArgument) for another status.
+/// [`BadArgument`](crate::Code::BadArgument) for another status,
+/// [`WrongPhase`](crate::Code::WrongPhase) in the response phase.
 pub fn terminate(status: u16) -> Result<(), Error> {
     buffer::done(sys::request_terminate(status.into()))
 }

@@ -5,8 +5,12 @@
 //! the answer too, with status 200 unless another is set. All of them take effect only when the
 //! entry returns `Ok`.
 //!
+//! In the response phase they change what the upstream answered, which [`received`] reads.
+//!
 //! Headers that frame the message or are the node's own (`content-length`, `connection`, `date`,
 //! `host`, `via`, `x-forwarded-*`, `x-aegis-*` and their like) are refused.
+
+pub mod received;
 
 use crate::{Error, buffer, request, sys};
 
@@ -99,6 +103,8 @@ pub fn set_body(body: impl AsRef<[u8]>) -> Result<(), Error> {
 }
 
 /// Answers the request here with a status, a content type and a body.
+///
+/// The response phase has nothing to answer any more; it sets status, header and body.
 ///
 /// ```
 /// # use aegis_guest::{Error, respond, testing::Host};

@@ -10,3 +10,12 @@ mod wasm;
 pub(crate) use native::*;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use wasm::*;
+
+/// An HTTPS call to be made; headers are `Name: value` lines.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: &'a [u8],
+    pub(crate) url: &'a [u8],
+    pub(crate) headers: &'a [u8],
+    pub(crate) body: &'a [u8],
+}

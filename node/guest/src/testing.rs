@@ -19,17 +19,23 @@
 //! assert_eq!(host.run(remember).text(), "again");
 //! ```
 //!
+//! A function's response phase is run with [`Host::run_response`], on what [`Host::received`] says
+//! the upstream answered.
+//!
 //! Differences from a node: random bytes are the same in every run, the clock stands still unless
-//! moved, and the body a node takes from the shared buffer where a function sets none is not
-//! shown.
+//! moved or waited on, all HTTPS calls really run at once, and the body a node takes from the
+//! shared buffer where a function sets none is not shown.
 
 mod cache;
 mod failure;
 mod header;
+mod header_edits;
 pub(crate) mod invocation;
 mod outcome;
 mod remote;
+mod reply;
 mod request;
+mod request_edits;
 mod response;
 
 use std::collections::BTreeMap;
@@ -40,22 +46,37 @@ use aegis_abi::Code;
 
 use cache::Cache;
 use failure::Failure;
-use invocation::Invocation;
+use invocation::{Invocation, Phase};
 pub use outcome::Outcome;
 pub use remote::Call;
 use remote::Remote;
+pub use reply::Reply;
 use request::Request;
 
 /// What surrounds the function: a `GET /` without headers, an empty configuration and cache, and
 /// no remote servers, until told otherwise. The cache lives as long as the host, over any number
 /// of runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Host {
     pub(crate) request: Request,
+    received: Reply,
     config: BTreeMap<String, String>,
     cache: Cache,
     remote: Remote,
     now: Duration,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            request: Request::default(),
+            received: Reply::new(200),
+            config: BTreeMap::new(),
+            cache: Cache::default(),
+            remote: Remote::default(),
+            now: Duration::ZERO,
+        }
+    }
 }
 
 impl Host {
@@ -92,6 +113,18 @@ impl Host {
         self
     }
 
+    /// Sets the client's address; it is 127.0.0.1 otherwise.
+    pub fn client_address(mut self, address: &str) -> Self {
+        self.request.client_address = address.into();
+        self
+    }
+
+    /// Sets what the upstream answered, for the response phase; it is an empty 200 otherwise.
+    pub fn received(mut self, reply: Reply) -> Self {
+        self.received = reply;
+        self
+    }
+
     /// Adds a value to the function's configuration.
     pub fn config(mut self, key: &str, value: &str) -> Self {
         self.config.insert(key.into(), value.into());
@@ -110,10 +143,15 @@ impl Host {
         self
     }
 
-    /// Makes HTTPS calls to this URL, whatever the method, bring this body. URLs that are not
-    /// mentioned are not granted.
-    pub fn answer(mut self, url: &str, body: impl AsRef<[u8]>) -> Self {
-        self.remote.answer(url, Ok(body.as_ref().to_vec()));
+    /// Makes HTTPS calls to this URL, whatever the method, bring a 200 with this body. URLs that
+    /// are not mentioned are not granted.
+    pub fn answer(self, url: &str, body: impl AsRef<[u8]>) -> Self {
+        self.reply(url, Reply::new(200).body(body))
+    }
+
+    /// Makes HTTPS calls to this URL, whatever the method, bring this answer.
+    pub fn reply(mut self, url: &str, reply: Reply) -> Self {
+        self.remote.answer(url, Ok(reply));
         self
     }
 
@@ -141,13 +179,33 @@ impl Host {
 
     /// Runs a function once, on this thread.
     pub fn run<E: Display>(&mut self, function: impl FnOnce() -> Result<(), E>) -> Outcome {
-        let outer = invocation::enter(Invocation::new(std::mem::take(self)));
+        self.invoke(Phase::Request, function)
+    }
+
+    /// Runs the entry of a function's response phase once, on this thread.
+    pub fn run_response<E: Display>(
+        &mut self,
+        function: impl FnOnce() -> Result<(), E>,
+    ) -> Outcome {
+        self.invoke(Phase::Response, function)
+    }
+
+    fn invoke<E: Display>(
+        &mut self,
+        phase: Phase,
+        function: impl FnOnce() -> Result<(), E>,
+    ) -> Outcome {
+        let outer = invocation::enter(Invocation::new(std::mem::take(self), phase));
         let result = function().map_err(|error| error.to_string());
         let invocation = invocation::leave(outer);
         *self = invocation.host;
+        let edits = invocation.edits;
         Outcome {
             result,
             response: invocation.response,
+            request_headers: edits.headers.apply(&self.request.headers),
+            request_uri: edits.uri.unwrap_or_else(|| self.request.uri.clone()),
+            request_body: edits.body,
             logs: invocation.logs,
             calls: invocation.calls,
         }
@@ -163,6 +221,28 @@ impl Host {
 
     pub(crate) fn cache_set(&mut self, key: &[u8], value: &[u8], ttl: u32) -> Result<(), Failure> {
         self.cache.set(key, value, ttl, self.now)
+    }
+
+    pub(crate) fn cache_delete(&mut self, key: &[u8]) -> Result<i32, Failure> {
+        self.cache.delete(key, self.now)
+    }
+
+    pub(crate) fn cache_increment(
+        &mut self,
+        key: &[u8],
+        delta: i64,
+        ttl: u32,
+    ) -> Result<i64, Failure> {
+        self.cache.increment(key, delta, ttl, self.now)
+    }
+
+    pub(crate) fn rate_limit(
+        &mut self,
+        key: &[u8],
+        limit: u32,
+        window: u32,
+    ) -> Result<i32, Failure> {
+        self.cache.rate_limit(key, limit, window, self.now)
     }
 
     pub(crate) fn config_get(&self, key: &[u8]) -> Result<Vec<u8>, Failure> {

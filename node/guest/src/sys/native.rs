@@ -1,8 +1,9 @@
 //! The test host's calls.
 
-use aegis_abi::Code;
+use aegis_abi::{Code, FAILURE, INCREMENT_FAILURE};
 
-use crate::testing::invocation::{act, observe, yielding};
+use super::Outgoing;
+use crate::testing::invocation::{act, number, observe, yielding};
 
 pub(crate) fn log(message: &[u8]) {
     observe((), |invocation| invocation.log(message));
@@ -16,20 +17,79 @@ pub(crate) fn cache_set(key: &[u8], value: &[u8], ttl: u32) -> i32 {
     act(|invocation| invocation.host.cache_set(key, value, ttl))
 }
 
+pub(crate) fn cache_delete(key: &[u8]) -> i32 {
+    number(FAILURE, |invocation| invocation.host.cache_delete(key))
+}
+
+pub(crate) fn cache_increment(key: &[u8], delta: i64, ttl: u32) -> i64 {
+    number(INCREMENT_FAILURE, |invocation| {
+        invocation.host.cache_increment(key, delta, ttl)
+    })
+}
+
+pub(crate) fn rate_limit(key: &[u8], limit: u32, window: u32) -> i32 {
+    number(FAILURE, |invocation| {
+        invocation.host.rate_limit(key, limit, window)
+    })
+}
+
 pub(crate) fn http_get(url: &[u8]) -> i32 {
-    yielding(|invocation| invocation.fetch("GET", url, b"", b""))
+    simple(b"GET", url, b"", b"")
 }
 
 pub(crate) fn http_post(url: &[u8], body: &[u8], content_type: &[u8]) -> i32 {
-    yielding(|invocation| invocation.fetch("POST", url, body, content_type))
+    simple(b"POST", url, body, content_type)
 }
 
 pub(crate) fn http_put(url: &[u8], body: &[u8], content_type: &[u8]) -> i32 {
-    yielding(|invocation| invocation.fetch("PUT", url, body, content_type))
+    simple(b"PUT", url, body, content_type)
 }
 
 pub(crate) fn http_delete(url: &[u8]) -> i32 {
-    yielding(|invocation| invocation.fetch("DELETE", url, b"", b""))
+    simple(b"DELETE", url, b"", b"")
+}
+
+fn simple(method: &[u8], url: &[u8], body: &[u8], content_type: &[u8]) -> i32 {
+    let headers = if content_type.is_empty() {
+        Vec::new()
+    } else {
+        [b"content-type: ", content_type].concat()
+    };
+    http_request(Outgoing {
+        method,
+        url,
+        headers: &headers,
+        body,
+    })
+}
+
+pub(crate) fn http_request(call: Outgoing<'_>) -> i32 {
+    yielding(|invocation| {
+        let handle = invocation.start(call)?;
+        invocation.wait(handle)
+    })
+}
+
+pub(crate) fn http_request_start(call: Outgoing<'_>) -> i32 {
+    number(FAILURE, |invocation| invocation.start(call))
+}
+
+pub(crate) fn http_request_wait(handle: i32) -> i32 {
+    yielding(|invocation| invocation.wait(handle))
+}
+
+pub(crate) fn http_request_wait_any(handles: &[i32]) -> i32 {
+    number(FAILURE, |invocation| invocation.wait_any(handles))
+}
+
+pub(crate) fn http_response_status() -> i32 {
+    number(FAILURE, |invocation| {
+        Ok(invocation.last_reply()?.status().into())
+    })
+}
+
+pub(crate) fn http_response_header(name: &[u8]) -> i32 {
+    yielding(|invocation| invocation.last_reply()?.first(name))
 }
 
 pub(crate) fn shared_buffer(length: usize) -> Option<Vec<u8>> {
@@ -56,8 +116,32 @@ pub(crate) fn request_get_body() -> i32 {
     yielding(|invocation| invocation.host.request.body())
 }
 
+pub(crate) fn request_get_client_address() -> i32 {
+    yielding(|invocation| Ok(invocation.host.request.client_address()))
+}
+
+pub(crate) fn request_set_header(name: &[u8], value: &[u8]) -> i32 {
+    act(|invocation| invocation.request_edits()?.headers.set(name, value))
+}
+
+pub(crate) fn request_add_header(name: &[u8], value: &[u8]) -> i32 {
+    act(|invocation| invocation.request_edits()?.headers.add(name, value))
+}
+
+pub(crate) fn request_remove_header(name: &[u8]) -> i32 {
+    act(|invocation| invocation.request_edits()?.headers.remove(name))
+}
+
+pub(crate) fn request_set_uri(uri: &[u8]) -> i32 {
+    act(|invocation| invocation.request_edits()?.set_uri(uri))
+}
+
+pub(crate) fn request_set_body(body: &[u8]) -> i32 {
+    act(|invocation| invocation.request_edits()?.set_body(body))
+}
+
 pub(crate) fn request_terminate(status: i32) -> i32 {
-    act(|invocation| invocation.response.terminate(status))
+    act(|invocation| invocation.terminate(status))
 }
 
 pub(crate) fn response_set_status(status: i32) -> i32 {
@@ -65,19 +149,37 @@ pub(crate) fn response_set_status(status: i32) -> i32 {
 }
 
 pub(crate) fn response_set_header(name: &[u8], value: &[u8]) -> i32 {
-    act(|invocation| invocation.response.set_header(name, value))
+    act(|invocation| invocation.response.headers.set(name, value))
 }
 
 pub(crate) fn response_add_header(name: &[u8], value: &[u8]) -> i32 {
-    act(|invocation| invocation.response.add_header(name, value))
+    act(|invocation| invocation.response.headers.add(name, value))
 }
 
 pub(crate) fn response_remove_header(name: &[u8]) -> i32 {
-    act(|invocation| invocation.response.remove_header(name))
+    act(|invocation| invocation.response.headers.remove(name))
 }
 
 pub(crate) fn response_set_body(body: &[u8]) -> i32 {
     act(|invocation| invocation.response.set_body(body))
+}
+
+pub(crate) fn response_get_status() -> i32 {
+    number(FAILURE, |invocation| {
+        Ok(invocation.received()?.status().into())
+    })
+}
+
+pub(crate) fn response_get_header(name: &[u8]) -> i32 {
+    yielding(|invocation| invocation.received()?.first(name))
+}
+
+pub(crate) fn response_get_header_names() -> i32 {
+    yielding(|invocation| Ok(invocation.received()?.names()))
+}
+
+pub(crate) fn response_get_body() -> i32 {
+    yielding(|invocation| invocation.received()?.held_body())
 }
 
 pub(crate) fn last_error() -> i32 {

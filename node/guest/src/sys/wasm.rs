@@ -5,73 +5,19 @@
 //! from slices that outlive the call, mutable ones where the node writes.
 #![allow(
     unsafe_code,
-    reason = "host calls take raw pointers; this file alone makes them"
+    reason = "host calls take raw pointers; this module alone makes them"
 )]
 
-mod import {
-    #[link(wasm_import_module = "env")]
-    unsafe extern "C" {
-        pub(super) fn log(ptr: *const u8, len: usize);
-        pub(super) fn cache_get(key: *const u8, key_len: usize) -> i32;
-        pub(super) fn cache_set(
-            key: *const u8,
-            key_len: usize,
-            value: *const u8,
-            value_len: usize,
-            ttl: u32,
-        ) -> i32;
-        pub(super) fn http_get(url: *const u8, url_len: usize) -> i32;
-        pub(super) fn http_post(
-            url: *const u8,
-            url_len: usize,
-            body: *const u8,
-            body_len: usize,
-            content_type: *const u8,
-            content_type_len: usize,
-        ) -> i32;
-        pub(super) fn http_put(
-            url: *const u8,
-            url_len: usize,
-            body: *const u8,
-            body_len: usize,
-            content_type: *const u8,
-            content_type_len: usize,
-        ) -> i32;
-        pub(super) fn http_delete(url: *const u8, url_len: usize) -> i32;
-        pub(super) fn get_shared_buffer(dest: *mut u8, offset: usize, length: usize) -> i32;
-        pub(crate) safe fn request_get_method() -> i32;
-        pub(crate) safe fn request_get_uri() -> i32;
-        pub(super) fn request_get_header(name: *const u8, name_len: usize) -> i32;
-        pub(crate) safe fn request_get_header_names() -> i32;
-        pub(crate) safe fn request_get_body() -> i32;
-        pub(crate) safe fn request_terminate(status: i32) -> i32;
-        pub(crate) safe fn response_set_status(status: i32) -> i32;
-        pub(super) fn response_set_header(
-            name: *const u8,
-            name_len: usize,
-            value: *const u8,
-            value_len: usize,
-        ) -> i32;
-        pub(super) fn response_add_header(
-            name: *const u8,
-            name_len: usize,
-            value: *const u8,
-            value_len: usize,
-        ) -> i32;
-        pub(super) fn response_remove_header(name: *const u8, name_len: usize) -> i32;
-        pub(super) fn response_set_body(ptr: *const u8, len: usize) -> i32;
-        pub(crate) safe fn last_error() -> i32;
-        pub(crate) safe fn last_error_code() -> i32;
-        pub(super) fn config_get(key: *const u8, key_len: usize) -> i32;
-        pub(crate) safe fn time_now() -> i64;
-        pub(super) fn random_bytes(ptr: *mut u8, len: usize) -> i32;
-    }
-}
+mod import;
 
 pub(crate) use import::{
-    last_error, last_error_code, request_get_body, request_get_header_names, request_get_method,
-    request_get_uri, request_terminate, response_set_status, time_now,
+    http_request_wait, http_response_status, last_error, last_error_code, request_get_body,
+    request_get_client_address, request_get_header_names, request_get_method, request_get_uri,
+    request_terminate, response_get_body, response_get_header_names, response_get_status,
+    response_set_status, time_now,
 };
+
+use super::Outgoing;
 
 pub(crate) fn log(message: &[u8]) {
     unsafe { import::log(message.as_ptr(), message.len()) }
@@ -159,4 +105,79 @@ pub(crate) fn config_get(key: &[u8]) -> i32 {
 
 pub(crate) fn random_bytes(bytes: &mut [u8]) -> i32 {
     unsafe { import::random_bytes(bytes.as_mut_ptr(), bytes.len()) }
+}
+
+pub(crate) fn cache_delete(key: &[u8]) -> i32 {
+    unsafe { import::cache_delete(key.as_ptr(), key.len()) }
+}
+
+pub(crate) fn cache_increment(key: &[u8], delta: i64, ttl: u32) -> i64 {
+    unsafe { import::cache_increment(key.as_ptr(), key.len(), delta, ttl) }
+}
+
+pub(crate) fn rate_limit(key: &[u8], limit: u32, window: u32) -> i32 {
+    unsafe { import::rate_limit(key.as_ptr(), key.len(), limit, window) }
+}
+
+pub(crate) fn http_request(call: Outgoing<'_>) -> i32 {
+    unsafe {
+        import::http_request(
+            call.method.as_ptr(),
+            call.method.len(),
+            call.url.as_ptr(),
+            call.url.len(),
+            call.headers.as_ptr(),
+            call.headers.len(),
+            call.body.as_ptr(),
+            call.body.len(),
+        )
+    }
+}
+
+pub(crate) fn http_request_start(call: Outgoing<'_>) -> i32 {
+    unsafe {
+        import::http_request_start(
+            call.method.as_ptr(),
+            call.method.len(),
+            call.url.as_ptr(),
+            call.url.len(),
+            call.headers.as_ptr(),
+            call.headers.len(),
+            call.body.as_ptr(),
+            call.body.len(),
+        )
+    }
+}
+
+/// The handles lie in memory as the node reads them: WebAssembly is little-endian.
+pub(crate) fn http_request_wait_any(handles: &[i32]) -> i32 {
+    unsafe { import::http_request_wait_any(handles.as_ptr(), handles.len()) }
+}
+
+pub(crate) fn http_response_header(name: &[u8]) -> i32 {
+    unsafe { import::http_response_header(name.as_ptr(), name.len()) }
+}
+
+pub(crate) fn request_set_header(name: &[u8], value: &[u8]) -> i32 {
+    unsafe { import::request_set_header(name.as_ptr(), name.len(), value.as_ptr(), value.len()) }
+}
+
+pub(crate) fn request_add_header(name: &[u8], value: &[u8]) -> i32 {
+    unsafe { import::request_add_header(name.as_ptr(), name.len(), value.as_ptr(), value.len()) }
+}
+
+pub(crate) fn request_remove_header(name: &[u8]) -> i32 {
+    unsafe { import::request_remove_header(name.as_ptr(), name.len()) }
+}
+
+pub(crate) fn request_set_uri(uri: &[u8]) -> i32 {
+    unsafe { import::request_set_uri(uri.as_ptr(), uri.len()) }
+}
+
+pub(crate) fn request_set_body(body: &[u8]) -> i32 {
+    unsafe { import::request_set_body(body.as_ptr(), body.len()) }
+}
+
+pub(crate) fn response_get_header(name: &[u8]) -> i32 {
+    unsafe { import::response_get_header(name.as_ptr(), name.len()) }
 }

@@ -8,7 +8,7 @@ use super::Failure;
 pub(super) fn name(name: &[u8]) -> Result<String, Failure> {
     std::str::from_utf8(name)
         .ok()
-        .filter(|name| !name.is_empty() && name.bytes().all(is_token_byte))
+        .filter(|name| is_token(name.as_bytes()))
         .map(str::to_ascii_lowercase)
         .ok_or(Failure(Code::BadArgument, "not a header name"))
 }
@@ -28,6 +28,32 @@ pub(super) fn value(value: &[u8]) -> Result<Vec<u8>, Failure> {
         return Err(Failure(Code::BadArgument, "not a header value"));
     }
     Ok(value.to_vec())
+}
+
+/// The first value of a name.
+pub(super) fn first(headers: &[(String, Vec<u8>)], wanted: &[u8]) -> Result<Vec<u8>, Failure> {
+    let wanted = name(wanted)?;
+    headers
+        .iter()
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, value)| value.clone())
+        .ok_or(Failure(Code::NotFound, "no such header"))
+}
+
+/// A JSON array, each name once, in the order of their first appearance.
+pub(super) fn names(headers: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in headers {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    format!("{names:?}").into_bytes()
+}
+
+/// Whether it is a token of RFC 9110.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
 }
 
 fn is_token_byte(byte: u8) -> bool {

@@ -3,19 +3,39 @@
 
 use std::cell::RefCell;
 
-use aegis_abi::{FAILURE, MAX_LOG_RECORD};
+use aegis_abi::{Code, FAILURE, MAX_LOG_RECORD};
 
+use super::remote::Flight;
+use super::request_edits::RequestEdits;
 use super::response::Response;
-use super::{Call, Failure, Host};
+use super::{Call, Failure, Host, Reply};
+use crate::sys::Outgoing;
+
+/// How many HTTPS calls a function may make, by a node's default.
+const MAX_CALLS: usize = 32;
 
 thread_local! {
     static CURRENT: RefCell<Option<Invocation>> = const { RefCell::new(None) };
+}
+
+/// Which entry of the function runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Request,
+    Response,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Invocation {
     pub(crate) host: Host,
     pub(crate) response: Response,
+    pub(super) edits: RequestEdits,
+    phase: Phase,
+    /// By handle; `None` once waited for.
+    flights: Vec<Option<Flight>>,
+    /// What `http_response_*` refer to.
+    last: Option<Reply>,
     pub(super) logs: Vec<String>,
     pub(super) calls: Vec<Call>,
     shared: Vec<u8>,
@@ -41,12 +61,23 @@ pub(crate) fn observe<T>(outside: T, call: impl FnOnce(&mut Invocation) -> T) ->
     })
 }
 
+/// A call that returns a number, or `failed` with a failure to ask about.
+pub(crate) fn number<T: Copy>(
+    failed: T,
+    call: impl FnOnce(&mut Invocation) -> Result<T, Failure>,
+) -> T {
+    observe(failed, |invocation| match call(invocation) {
+        Ok(number) => number,
+        Err(failure) => {
+            invocation.fail(failure);
+            failed
+        }
+    })
+}
+
 /// A call that does something: 0, or a failure to ask about.
 pub(crate) fn act(call: impl FnOnce(&mut Invocation) -> Result<(), Failure>) -> i32 {
-    observe(FAILURE, |invocation| match call(invocation) {
-        Ok(()) => 0,
-        Err(failure) => invocation.fail(failure),
-    })
+    number(FAILURE, |invocation| call(invocation).map(|()| 0))
 }
 
 /// A call that leaves data in the shared buffer: its length, or a failure to ask about.
@@ -61,10 +92,39 @@ pub(crate) fn yielding(call: impl FnOnce(&mut Invocation) -> Result<Vec<u8>, Fai
 }
 
 impl Invocation {
-    pub(super) fn new(host: Host) -> Self {
+    pub(super) fn new(host: Host, phase: Phase) -> Self {
         Self {
             host,
+            phase,
             ..Self::default()
+        }
+    }
+
+    /// What only the request phase may change.
+    pub(crate) fn request_edits(&mut self) -> Result<&mut RequestEdits, Failure> {
+        self.require(Phase::Request)?;
+        Ok(&mut self.edits)
+    }
+
+    pub(crate) fn terminate(&mut self, status: i32) -> Result<(), Failure> {
+        self.require(Phase::Request)?;
+        self.response.terminate(status)
+    }
+
+    /// The upstream's answer, which only the response phase sees.
+    pub(crate) fn received(&self) -> Result<&Reply, Failure> {
+        self.require(Phase::Response)?;
+        Ok(&self.host.received)
+    }
+
+    fn require(&self, phase: Phase) -> Result<(), Failure> {
+        if self.phase == phase {
+            Ok(())
+        } else {
+            Err(Failure(
+                Code::WrongPhase,
+                "the call belongs to the other phase",
+            ))
         }
     }
 
@@ -73,23 +133,55 @@ impl Invocation {
         self.logs.push(String::from_utf8_lossy(kept).into_owned());
     }
 
-    pub(crate) fn fetch(
-        &mut self,
-        method: &'static str,
-        url: &[u8],
-        body: &[u8],
-        content_type: &[u8],
-    ) -> Result<Vec<u8>, Failure> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let call = Call {
-            method,
-            url: text(url),
-            content_type: text(content_type),
-            body: body.to_vec(),
-        };
-        let answer = self.host.remote.call(&call);
+    /// Begins a call: its handle.
+    pub(crate) fn start(&mut self, outgoing: Outgoing<'_>) -> Result<i32, Failure> {
+        let call = Call::parse(outgoing)?;
+        if self.calls.len() >= MAX_CALLS {
+            return Err(Failure(Code::LimitReached, "too many calls"));
+        }
+        self.flights
+            .push(Some(self.host.remote.call(&call, self.host.now)));
         self.calls.push(call);
-        answer
+        Ok(i32::try_from(self.flights.len() - 1).unwrap_or(i32::MAX))
+    }
+
+    /// Waits for a call: the body of its answer.
+    pub(crate) fn wait(&mut self, handle: i32) -> Result<Vec<u8>, Failure> {
+        let flight = usize::try_from(handle)
+            .ok()
+            .and_then(|handle| self.flights.get_mut(handle))
+            .and_then(Option::take)
+            .ok_or(NO_CALL)?;
+        self.host.now = self.host.now.max(flight.done);
+        self.last = None;
+        let reply = flight.answer?;
+        let body = reply.fetched_body()?;
+        self.last = Some(reply);
+        Ok(body)
+    }
+
+    /// Waits until one of the calls is finished: its place in the list.
+    pub(crate) fn wait_any(&mut self, handles: &[i32]) -> Result<i32, Failure> {
+        let mut first = None;
+        for (index, handle) in handles.iter().enumerate() {
+            let done = usize::try_from(*handle)
+                .ok()
+                .and_then(|handle| self.flights.get(handle)?.as_ref())
+                .ok_or(NO_CALL)?
+                .done;
+            if first.is_none_or(|(earliest, _)| done < earliest) {
+                first = Some((done, index));
+            }
+        }
+        let (done, index) = first.ok_or(NO_CALL)?;
+        self.host.now = self.host.now.max(done);
+        Ok(i32::try_from(index).unwrap_or(i32::MAX))
+    }
+
+    /// The answer to the last call.
+    pub(crate) fn last_reply(&self) -> Result<&Reply, Failure> {
+        let none = Failure(Code::NotFound, "no call has been answered");
+        self.last.as_ref().ok_or(none)
     }
 
     pub(crate) fn shared_buffer(&self, length: usize) -> Option<Vec<u8>> {
@@ -121,6 +213,8 @@ impl Invocation {
         FAILURE
     }
 }
+
+const NO_CALL: Failure = Failure(Code::BadArgument, "no such call to wait for");
 
 #[cfg(test)]
 mod tests {

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 use super::Call;
 use super::response::Response;
 
-/// What a function returned, did to the response, logged and called.
+/// What a function returned, did to request and response, logged and called.
 #[derive(Debug)]
 pub struct Outcome {
     pub(super) result: Result<(), String>,
     pub(super) response: Response,
+    pub(super) request_uri: String,
+    pub(super) request_headers: Vec<(String, Vec<u8>)>,
+    pub(super) request_body: Option<Vec<u8>>,
     pub(super) logs: Vec<String>,
     pub(super) calls: Vec<Call>,
 }
@@ -43,26 +46,18 @@ impl Outcome {
 
     /// The first value set for a header, whatever the case of its name, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self
-            .response
-            .headers
-            .iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(value).ok()
+        first(&self.response.headers.set, name)
     }
 
     /// All headers set, names in lower case, values with what is not text replaced.
     pub fn headers(&self) -> Vec<(&str, Cow<'_, str>)> {
-        self.response
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value)))
-            .collect()
+        texts(&self.response.headers.set)
     }
 
     /// The headers removed, in lower case: an upstream's would not reach the client.
     pub fn removed_headers(&self) -> Vec<&str> {
-        self.response.removed.iter().map(String::as_str).collect()
+        let removed = &self.response.headers.removed;
+        removed.iter().map(String::as_str).collect()
     }
 
     /// The body set, or `None`: the upstream's.
@@ -75,6 +70,27 @@ impl Outcome {
         String::from_utf8_lossy(self.body().unwrap_or_default())
     }
 
+    /// The path and query that later functions and the upstream see.
+    pub fn request_uri(&self) -> &str {
+        &self.request_uri
+    }
+
+    /// The first value of a header of the request that later functions and the upstream see,
+    /// whatever the case of its name, if it is text.
+    pub fn request_header(&self, name: &str) -> Option<&str> {
+        first(&self.request_headers, name)
+    }
+
+    /// All headers of that request, names in lower case, values with what is not text replaced.
+    pub fn request_headers(&self) -> Vec<(&str, Cow<'_, str>)> {
+        texts(&self.request_headers)
+    }
+
+    /// The body set for that request, or `None`: the client's.
+    pub fn request_body(&self) -> Option<&[u8]> {
+        self.request_body.as_deref()
+    }
+
     /// The log records, in order.
     pub fn logs(&self) -> &[String] {
         &self.logs
@@ -84,4 +100,17 @@ impl Outcome {
     pub fn calls(&self) -> &[Call] {
         &self.calls
     }
+}
+
+fn first<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
+    let same = |(other, _): &&(String, Vec<u8>)| other.eq_ignore_ascii_case(name);
+    let (_, value) = headers.iter().find(same)?;
+    std::str::from_utf8(value).ok()
+}
+
+fn texts(headers: &[(String, Vec<u8>)]) -> Vec<(&str, Cow<'_, str>)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value)))
+        .collect()
 }

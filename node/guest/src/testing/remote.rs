@@ -1,35 +1,100 @@
 //! The servers HTTPS calls of a function under test reach.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aegis_abi::{Code, MAX_REQUEST_BODY, MAX_RESPONSE, MAX_URL};
 
-use super::Failure;
+use super::{Failure, Reply, header};
+use crate::sys::Outgoing;
+
+/// How long a call may take, on every node.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An HTTPS call a function made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The method, in upper case.
-    pub method: &'static str,
+    /// The method.
+    pub method: String,
     /// The URL as the function gave it.
     pub url: String,
-    /// The body's content type; empty for methods without a body.
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body's content type; empty where the function gave none.
     pub content_type: String,
-    /// The body; empty for methods without one.
+    /// The body; empty where there is none.
     pub body: Vec<u8>,
+}
+
+impl Call {
+    /// What the function asks for, if it is something HTTP can say.
+    pub(super) fn parse(outgoing: Outgoing<'_>) -> Result<Self, Failure> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if !header::is_token(outgoing.method) {
+            return Err(Failure(Code::BadArgument, "not a method"));
+        }
+        let mut headers = Vec::new();
+        for line in outgoing.headers.split(|byte| *byte == b'\n') {
+            if !line.is_empty() {
+                let (name, value) = split(line)?;
+                headers.push((header::own_name(name)?, text(&header::value(value)?)));
+            }
+        }
+        let content_type = headers
+            .iter()
+            .find(|(name, _)| name == "content-type")
+            .map_or(String::new(), |(_, value)| value.clone());
+        Ok(Self {
+            method: text(outgoing.method),
+            url: text(outgoing.url),
+            headers,
+            content_type,
+            body: outgoing.body.to_vec(),
+        })
+    }
+}
+
+fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Failure> {
+    let colon = line.iter().position(|byte| *byte == b':');
+    colon
+        .map(|colon| (&line[..colon], line[colon + 1..].trim_ascii()))
+        .ok_or(Failure(Code::BadArgument, "a header line without a colon"))
+}
+
+/// A call on its way: when it is finished, and with what.
+#[derive(Clone, Debug)]
+pub(super) struct Flight {
+    pub(super) done: Duration,
+    pub(super) answer: Result<Reply, Failure>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Remote {
-    answers: BTreeMap<String, Result<Vec<u8>, Code>>,
+    answers: BTreeMap<String, Result<Reply, Code>>,
 }
 
 impl Remote {
-    pub(super) fn answer(&mut self, url: &str, answer: Result<Vec<u8>, Code>) {
+    pub(super) fn answer(&mut self, url: &str, answer: Result<Reply, Code>) {
         self.answers.insert(url.into(), answer);
     }
 
-    pub(super) fn call(&self, call: &Call) -> Result<Vec<u8>, Failure> {
+    pub(super) fn call(&self, call: &Call, now: Duration) -> Flight {
+        let answer = self.answered(call);
+        let after = answer.as_ref().map_or(Duration::ZERO, |reply| reply.after);
+        if after > TIMEOUT {
+            let late = Failure(Code::TimedOut, "no answer came in time");
+            return Flight {
+                done: now + TIMEOUT,
+                answer: Err(late),
+            };
+        }
+        Flight {
+            done: now + after,
+            answer,
+        }
+    }
+
+    fn answered(&self, call: &Call) -> Result<Reply, Failure> {
         if call.url.len() > MAX_URL {
             return Err(Failure(Code::TooLarge, "the url is too long"));
         }
@@ -43,10 +108,10 @@ impl Remote {
             Some(_) if !call.url.starts_with("https://") => {
                 Err(Failure(Code::NotAllowed, "only https is allowed"))
             }
-            Some(Ok(body)) if body.len() > MAX_RESPONSE => {
+            Some(Ok(reply)) if reply.fetched_body()?.len() > MAX_RESPONSE => {
                 Err(Failure(Code::TooLarge, "the answer is too large"))
             }
-            Some(Ok(body)) => Ok(body.clone()),
+            Some(Ok(reply)) => Ok(reply.clone()),
             Some(Err(code)) => Err(Failure(*code, "the call fails in this test")),
             None => Err(Failure(Code::NotAllowed, "no answer is set for this url")),
         }

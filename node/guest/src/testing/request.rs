@@ -12,6 +12,7 @@ pub(crate) struct Request {
     pub(super) headers: Vec<(String, Vec<u8>)>,
     /// `None` where the function did not ask for it.
     pub(super) body: Option<Vec<u8>>,
+    pub(super) client_address: String,
 }
 
 impl Default for Request {
@@ -21,6 +22,7 @@ impl Default for Request {
             uri: "/".into(),
             headers: Vec::new(),
             body: None,
+            client_address: "127.0.0.1".into(),
         }
     }
 }
@@ -35,23 +37,15 @@ impl Request {
     }
 
     pub(crate) fn header(&self, name: &[u8]) -> Result<Vec<u8>, Failure> {
-        let wanted = header::name(name)?;
-        self.headers
-            .iter()
-            .find(|(name, _)| *name == wanted)
-            .map(|(_, value)| value.clone())
-            .ok_or(Failure(Code::NotFound, "no such request header"))
+        header::first(&self.headers, name)
     }
 
-    /// A JSON array, each name once, in the order of their first appearance.
     pub(crate) fn header_names(&self) -> Vec<u8> {
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in &self.headers {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        format!("{names:?}").into_bytes()
+        header::names(&self.headers)
+    }
+
+    pub(crate) fn client_address(&self) -> Vec<u8> {
+        self.client_address.clone().into_bytes()
     }
 
     pub(crate) fn body(&self) -> Result<Vec<u8>, Failure> {
