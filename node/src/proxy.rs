@@ -8,6 +8,7 @@ mod context;
 mod error;
 mod fail;
 mod forward;
+mod phase;
 mod request;
 mod request_id;
 mod respond;
@@ -36,7 +37,7 @@ pub use respond::raw as raw_refusal;
 
 use self::admit::Refused;
 use self::body::Buffered;
-use crate::edge::{Chain, Outcome, Request, UriRules};
+use crate::edge::{Chain, Forwarded, Outcome, Request, ResponseBody};
 use crate::upstream::Unavailable;
 
 /// The proxy: the current snapshot and where requests are counted and logged.
@@ -182,6 +183,11 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
             .action
             .as_ref()
             .map_or(u64::MAX, |action| action.body_size);
+        let limit = match context.request_edits.body {
+            // The function's own limits are what holds its body.
+            Some(_) => u64::MAX,
+            None => limit,
+        };
         if let Err(code) = body::count(context, piece.as_ref().map_or(0, Bytes::len), limit) {
             context.error = Some(code);
             return Error::err(ErrorType::HTTPStatus(code.row().status.as_u16()));
@@ -216,6 +222,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         if header.status.is_informational() {
             return Ok(());
         }
+        phase::run(session, context, header, ResponseBody::Streams).await?;
         response::edit(context, &session.req_header().method, header)?;
         response::frame_for(session, header);
         Ok(())
@@ -278,6 +285,8 @@ async fn run(session: &mut Session, context: &mut Context, chain: &Chain) -> Res
     if let Buffered::Refused(code) = buffered {
         return Ok(Next::Refused(code));
     }
+    let slashes = context.action.as_ref().map(|action| action.encoded_slashes);
+    let slashes = slashes.unwrap_or_default();
     let header = session.req_header();
     let request = Arc::new(Request {
         id: context.id.to_string(),
@@ -286,7 +295,7 @@ async fn run(session: &mut Session, context: &mut Context, chain: &Chain) -> Res
         uri: request::target(header.uri.path(), &header.uri),
         headers: header.headers.clone(),
         body: buffered.bytes(),
-        uris: UriRules::default(),
+        uris: request::uri_rules(&context.snapshot.limits, slashes),
     });
     let hold = context.hold.get_or_insert_with(|| chain.hold());
     let outcome = tokio::select! {
@@ -300,17 +309,27 @@ async fn run(session: &mut Session, context: &mut Context, chain: &Chain) -> Res
             Ok(Next::Answered)
         }
         Outcome::Forward(forwarded) => {
-            context.edits = forwarded.edits;
-            context.request_edits = forwarded.request_edits;
-            context.forwarded = chain.has_response_phase().then_some(forwarded.request);
-            match buffered {
-                Buffered::Body(body) => Ok(forward_buffered(session, context, &body).await),
-                Buffered::Nothing | Buffered::Refused(_) => Ok(Next::Forward),
+            let replaced = forwarded.request_edits.body.clone();
+            keep(context, chain, forwarded);
+            match (replaced, buffered) {
+                (Some(body), _) => {
+                    let replaced = body::replace(session, context, &body).await?;
+                    Ok(replaced.map_or_else(Next::Refused, |()| Next::Forward))
+                }
+                (None, Buffered::Body(body)) => Ok(forward_buffered(session, context, &body).await),
+                (None, Buffered::Nothing | Buffered::Refused(_)) => Ok(Next::Forward),
             }
         }
         Outcome::Fail(fault) => Ok(Next::Refused(ErrorCode::Function(fault))),
         Outcome::Overloaded => Ok(Next::Refused(ErrorCode::Overloaded)),
     }
+}
+
+/// For what is forwarded, and for its response.
+fn keep(context: &mut Context, chain: &Chain, forwarded: Forwarded) {
+    context.edits = forwarded.edits;
+    context.request_edits = forwarded.request_edits;
+    context.forwarded = chain.has_response_phase().then_some(forwarded.request);
 }
 
 async fn forward_buffered(session: &mut Session, context: &Context, body: &Bytes) -> Next {

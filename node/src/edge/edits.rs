@@ -8,7 +8,7 @@ use http::header::{
 use http::{StatusCode, Uri};
 
 /// Headers that describe a body, and go with it when it is replaced.
-pub const OF_THE_BODY: [HeaderName; 8] = [
+pub static OF_THE_BODY: [HeaderName; 8] = [
     CONTENT_ENCODING,
     CONTENT_LENGTH,
     TRANSFER_ENCODING,

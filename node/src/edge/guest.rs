@@ -116,6 +116,14 @@ impl Guest {
         }
     }
 
+    /// What it was invoked for.
+    pub(super) fn call(&self) -> Call {
+        Call {
+            request: Arc::clone(&self.request),
+            response: self.response.clone(),
+        }
+    }
+
     /// Which of its entries runs.
     pub(super) fn phase(&self) -> Phase {
         match self.response {

@@ -4,12 +4,15 @@ mod cache;
 mod clock;
 mod errors;
 mod fetch;
+mod forward;
 mod frame;
+mod headers;
 mod log;
 mod request;
 mod response;
 mod shared;
 mod toll;
+mod upstream_response;
 
 use wasmtime::{Engine, Linker};
 
@@ -22,7 +25,9 @@ pub(super) fn link(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     shared::link(&mut linker)?;
     errors::link(&mut linker)?;
     request::link(&mut linker)?;
+    forward::link(&mut linker)?;
     response::link(&mut linker)?;
+    upstream_response::link(&mut linker)?;
     cache::link(&mut linker)?;
     fetch::link(&mut linker)?;
     clock::link(&mut linker)?;

@@ -49,6 +49,16 @@ const IMPORTS: &[Signature] = &[
     (import::HTTP_REQUEST_WAIT_ANY, &[I32; 2], ANSWER),
     (import::HTTP_RESPONSE_STATUS, &[], ANSWER),
     (import::HTTP_RESPONSE_HEADER, &[I32; 2], ANSWER),
+    (import::REQUEST_SET_HEADER, &[I32; 4], ANSWER),
+    (import::REQUEST_ADD_HEADER, &[I32; 4], ANSWER),
+    (import::REQUEST_REMOVE_HEADER, &[I32; 2], ANSWER),
+    (import::REQUEST_SET_URI, &[I32; 2], ANSWER),
+    (import::REQUEST_SET_BODY, &[I32; 2], ANSWER),
+    (import::REQUEST_GET_CLIENT_ADDRESS, &[], ANSWER),
+    (import::RESPONSE_GET_STATUS, &[], ANSWER),
+    (import::RESPONSE_GET_HEADER, &[I32; 2], ANSWER),
+    (import::RESPONSE_GET_HEADER_NAMES, &[], ANSWER),
+    (import::RESPONSE_GET_BODY, &[], ANSWER),
 ];
 
 /// Checks every import, the entry, `memory`, and `_initialize` if it is there.

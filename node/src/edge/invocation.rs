@@ -94,7 +94,7 @@ pub(super) async fn invoke(
         }),
         Err(_elapsed) => {
             let cause = || "wall_time is over".to_owned();
-            Err(fail(function, &call.request, Fault::Deadline, cause))
+            Err(fail(function, call, Fault::Deadline, cause))
         }
     };
     match (permit, &result) {
@@ -110,7 +110,7 @@ async fn run(
     guest: Guest,
     pagemap: Option<Arc<Pagemap>>,
 ) -> Result<Success, Failure> {
-    let request = Arc::clone(&guest.request);
+    let call = guest.call();
     let mut sandbox = match &function.idle {
         Some(idle) => idle.wake(guest),
         None => Sandbox::new(guest),
@@ -125,9 +125,9 @@ async fn run(
         _ if guest.limiter.starved => return Err(Failure::Overloaded),
         Ok(value) => {
             let cause = || format!("the entry returned {value}");
-            return Err(fail(&function, &request, Fault::Error, cause));
+            return Err(fail(&function, &call, Fault::Error, cause));
         }
-        Err(error) => return Err(classify(&error, &function, guest)),
+        Err(error) => return Err(classify(&error, &function, (guest, &call))),
     }
     let success = Success {
         charge: guest.split_answer(),
@@ -143,7 +143,11 @@ async fn run(
     Ok(success)
 }
 
-fn classify(error: &wasmtime::Error, function: &Function, guest: &Guest) -> Failure {
+fn classify(
+    error: &wasmtime::Error,
+    function: &Function,
+    (guest, call): (&Guest, &Call),
+) -> Failure {
     if error.is::<MemorySpent>() || error.is::<PoolConcurrencyLimitError>() {
         return Failure::Overloaded;
     }
@@ -156,22 +160,16 @@ fn classify(error: &wasmtime::Error, function: &Function, guest: &Guest) -> Fail
     } else {
         Fault::Trap
     };
-    fail(function, &guest.request, fault, || {
-        backtrace::describe(error)
-    })
+    fail(function, call, fault, || backtrace::describe(error))
 }
 
 /// A guest's fault, for whoever wrote it. Only a cause that is told of is put into words.
-fn fail(
-    function: &Function,
-    request: &Request,
-    fault: Fault,
-    cause: impl FnOnce() -> String,
-) -> Failure {
+fn fail(function: &Function, call: &Call, fault: Fault, cause: impl FnOnce() -> String) -> Failure {
     if let Some(withheld) = function.complaints.due(fault) {
         warn!(
             function = function.name(),
-            request_id = request.id,
+            request_id = call.request.id,
+            phase = call.phase().word(),
             code = fault.code(),
             withheld,
             cause = cause(),

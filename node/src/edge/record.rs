@@ -30,6 +30,16 @@ pub enum Phase {
     Response,
 }
 
+impl Phase {
+    /// The word for it in logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
+    }
+}
+
 /// How one invocation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordOutcome {

@@ -104,44 +104,95 @@ async fn buffer(
     limit: u64,
     hold: &Hold,
 ) -> Result<Buffered> {
+    let mut body = BytesMut::new();
+    let keep = |piece: Bytes| {
+        let room = hold.grow(piece.len());
+        if room {
+            body.extend_from_slice(&piece);
+        }
+        room
+    };
+    Ok(match receive(session, connection, limit, keep).await? {
+        Ok(()) => Buffered::Body(body.freeze()),
+        Err(code) => Buffered::Refused(code),
+    })
+}
+
+/// Puts the body that a function has set in the place of the client's, of which the rest is
+/// read and dropped.
+///
+/// # Errors
+/// When the client is gone.
+pub(super) async fn replace(
+    session: &mut Session,
+    context: &Context,
+    body: &Bytes,
+) -> Result<Result<(), ErrorCode>> {
+    let Some(connection) = &context.connection else {
+        return Ok(Err(ErrorCode::Internal));
+    };
+    let limit = context.action.as_ref().map(|action| action.body_size);
+    if !session.is_body_done() {
+        let limit = limit.unwrap_or(u64::MAX);
+        let dropped = receive(session, connection, limit, |_| true).await?;
+        if let Err(code) = dropped {
+            return Ok(Err(code));
+        }
+    }
+    if reframe(session.req_header_mut(), body.len()).is_err() {
+        return Ok(Err(ErrorCode::Internal));
+    }
+    Ok(rewind(session, context, body).await)
+}
+
+/// Reads the body to its end, at most `limit` bytes of it. `keep` is false when there is no
+/// room for a piece.
+async fn receive(
+    session: &mut Session,
+    connection: &Connection,
+    limit: u64,
+    mut keep: impl FnMut(Bytes) -> bool,
+) -> Result<Result<(), ErrorCode>> {
     if let Err(code) = check_length(session, limit) {
-        return Ok(Buffered::Refused(code));
+        return Ok(Err(code));
     }
     if expects_continue(session.req_header()) {
         let sent = session.write_continue_response().await;
         sent.map_err(|error| error.into_down())?;
     }
-    let mut body = BytesMut::new();
+    let mut received = 0u64;
     loop {
         match session.read_request_body().await {
-            Ok(Some(piece)) if (body.len() + piece.len()) as u64 > limit => {
-                return Ok(Buffered::Refused(ErrorCode::BodyTooLarge));
+            Ok(Some(piece)) => {
+                received = received.saturating_add(piece.len() as u64);
+                if received > limit {
+                    return Ok(Err(ErrorCode::BodyTooLarge));
+                }
+                if !keep(piece) {
+                    return Ok(Err(ErrorCode::Overloaded));
+                }
             }
-            Ok(Some(piece)) if !hold.grow(piece.len()) => {
-                return Ok(Buffered::Refused(ErrorCode::Overloaded));
-            }
-            Ok(Some(piece)) => body.extend_from_slice(&piece),
             Ok(None) => break,
             Err(error) => return unreadable(session, connection, error),
         }
     }
     connection.body_read();
-    Ok(Buffered::Body(body.freeze()))
+    Ok(Ok(()))
 }
 
 fn unreadable(
     session: &mut Session,
     connection: &Connection,
     error: Box<pingora::Error>,
-) -> Result<Buffered> {
+) -> Result<Result<(), ErrorCode>> {
     // Where the next request would begin is unknown.
     session.set_keepalive(None);
     let error = error.into_down();
     if connection.body_is_too_slow() {
-        return Ok(Buffered::Refused(ErrorCode::RequestTimeout));
+        return Ok(Err(ErrorCode::RequestTimeout));
     }
     match ErrorCode::of_proxy(&error) {
-        Some(code) => Ok(Buffered::Refused(code)),
+        Some(code) => Ok(Err(code)),
         None => Err(error),
     }
 }

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::context::{Context, ReplacedBody};
 use super::error::ErrorCode;
-use super::{respond, response};
+use super::{phase, respond, response};
 
 /// Answers an error, unless the answer has begun or nobody is there to read it. Returns
 /// the status sent.
@@ -21,6 +21,9 @@ pub(super) async fn fail(
     if *error.etype() == response::ANSWERED_BY_THE_NODE {
         return answer_whole(session, context).await;
     }
+    if *error.etype() == phase::REFUSED {
+        return tell(session, context, context.error?).await;
+    }
     let code = code(error, context)?;
     context.error = Some(code);
     warn!(
@@ -30,6 +33,10 @@ pub(super) async fn fail(
         cause = %error,
         "a request failed"
     );
+    tell(session, context, code).await
+}
+
+async fn tell(session: &mut Session, context: &Context, code: ErrorCode) -> Option<u16> {
     if respond::status(session).is_some() {
         return None;
     }

@@ -2,25 +2,29 @@
 
 use std::net::SocketAddr;
 
-use http::header::{EXPECT, HOST, VIA};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, VIA};
 use http::{HeaderName, HeaderValue, Uri, Version};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
 use super::context::Context;
 use super::request::{CDN_LOOP, NODE_NAME};
+use crate::edge::{HeaderEdit, OF_THE_BODY, RequestEdits};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FRAMING: [HeaderName; 2] = [CONTENT_LENGTH, TRANSFER_ENCODING];
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Adds who asked, through whom, and under which id; removes what the client cannot expect.
+/// What the client asked for becomes what the functions made of it; then who asked, through
+/// whom, and under which id is added, and removed what the client cannot expect.
 pub(super) fn add_headers(
     upstream: &mut RequestHeader,
     received: Version,
     context: &Context,
 ) -> Result<()> {
+    apply(&context.request_edits, upstream)?;
     if received == Version::HTTP_10 {
         // RFC 9110, section 10.1.1: such a client waits for nothing.
         upstream.remove_header(&EXPECT);
@@ -36,6 +40,31 @@ pub(super) fn add_headers(
     upstream.insert_header(X_REQUEST_ID, context.id.as_str())?;
     upstream.append_header(VIA, HeaderValue::from_static(via(received)))?;
     upstream.append_header(CDN_LOOP, HeaderValue::from_static(NODE_NAME))?;
+    Ok(())
+}
+
+/// The functions' edits. A replaced body is there already, and framed.
+fn apply(edits: &RequestEdits, upstream: &mut RequestHeader) -> Result<()> {
+    if let Some(uri) = &edits.uri {
+        upstream.set_uri(uri.clone());
+    }
+    if edits.body.is_some() {
+        // Before the edits: what a function says of its own body stays.
+        for name in OF_THE_BODY.iter().filter(|name| !FRAMING.contains(name)) {
+            upstream.remove_header(name);
+        }
+    }
+    for edit in &edits.headers {
+        match edit {
+            HeaderEdit::Set(name, value) => upstream.insert_header(name, value)?,
+            HeaderEdit::Add(name, value) => {
+                upstream.append_header(name, value)?;
+            }
+            HeaderEdit::Remove(name) => {
+                upstream.remove_header(name);
+            }
+        }
+    }
     Ok(())
 }
 

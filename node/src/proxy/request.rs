@@ -4,8 +4,10 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderName, Method, Uri, Version};
 use pingora::http::RequestHeader;
 
+use super::action::EncodedSlashes;
 use super::error::ErrorCode;
 use super::survey::{Survey, is_claim};
+use crate::edge::UriRules;
 use crate::listener::Limits;
 use crate::route::normal::{NormalPath, normalise};
 
@@ -108,6 +110,38 @@ pub(super) fn normal_path(header: &RequestHeader) -> Result<NormalPath<'_>, Erro
     normalise(header.uri.path()).map_err(|_| ErrorCode::BadRequest)
 }
 
+/// Which URIs the functions of a route may set: what a client could have asked for.
+pub(super) fn uri_rules(limits: &Limits, slashes: EncodedSlashes) -> UriRules {
+    UriRules {
+        longest: limits.uri_length,
+        normalise: match slashes {
+            EncodedSlashes::Reject => |uri| functions_target(uri, EncodedSlashes::Reject),
+            EncodedSlashes::Keep => |uri| functions_target(uri, EncodedSlashes::Keep),
+        },
+    }
+}
+
+/// In origin form and in the normal form that routes match. `//host` is none, though a path
+/// may begin like that: others take it for a host.
+fn functions_target(uri: &str, slashes: EncodedSlashes) -> Option<Uri> {
+    let (path, query) = match uri.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (uri, None),
+    };
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    if path.starts_with("//") || !query.unwrap_or_default().bytes().all(is_plain) {
+        return None;
+    }
+    let normal = normalise(path).ok()?;
+    if normal.encoded_slash && slashes == EncodedSlashes::Reject {
+        return None;
+    }
+    match query {
+        Some(query) => format!("{}?{query}", normal.path).parse().ok(),
+        None => normal.path.parse().ok(),
+    }
+}
+
 /// The target in origin form: `path` and the query as received.
 pub(super) fn target(path: &str, uri: &Uri) -> String {
     match uri.query() {
@@ -191,6 +225,56 @@ mod tests {
         assert!(waits(Version::HTTP_11, "100-Continue"));
         assert!(!waits(Version::HTTP_11, "200-maybe"));
         assert!(!waits(Version::HTTP_10, "100-continue"));
+    }
+
+    #[test]
+    fn functions_ask_for_paths_that_a_client_could_have_asked_for() {
+        let rules = |slashes| uri_rules(&Limits::default(), slashes);
+        let target = |uri: &str| {
+            let uri = (rules(EncodedSlashes::Reject).normalise)(uri);
+            uri.map(|uri| uri.to_string())
+        };
+        for (uri, expected) in [
+            ("/", "/"),
+            ("/a?b=c?d", "/a?b=c?d"),
+            ("/a/../b//c/%7euser?", "/b/c/~user?"),
+            ("/../../etc", "/etc"),
+            ("/a%20b?q=%00", "/a%20b?q=%00"),
+            ("/:8080/@host", "/:8080/@host"),
+        ] {
+            assert_eq!(target(uri).as_deref(), Some(expected), "{uri}");
+        }
+        for uri in [
+            "",
+            "*",
+            "a",
+            "?a",
+            "//evil",
+            "///",
+            "/\\evil",
+            "http://evil/",
+            "/a b",
+            "/a\r\nHost: e",
+            "/a\0",
+            "/a\t",
+            "/a#b",
+            "/é",
+            "/a?b c",
+            "/a?\r\nx: y",
+            "/a?b#c",
+            "/a?é",
+            "/%",
+            "/%0d",
+            "/%5c",
+            "/a%2Fb",
+            "/..%2fb",
+        ] {
+            assert_eq!(target(uri), None, "{uri:?}");
+        }
+        let kept = (rules(EncodedSlashes::Keep).normalise)("/a%2fb");
+        assert_eq!(kept.map(|uri| uri.to_string()).as_deref(), Some("/a%2Fb"));
+        let hidden = (rules(EncodedSlashes::Keep).normalise)("/a/..%2fb");
+        assert_eq!(hidden, None);
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, HeaderName, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
@@ -14,6 +13,7 @@ use pingora::{Error, ErrorType, Result};
 use super::context::{Context, ReplacedBody};
 use super::respond::{apply, has_body};
 use super::timing;
+use crate::edge::OF_THE_BODY;
 
 /// Raised to make the library stop forwarding an answer that the node writes itself.
 pub(super) const ANSWERED_BY_THE_NODE: ErrorType = ErrorType::Custom("answered by the node");
@@ -26,16 +26,6 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     UPGRADE,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
-];
-
-/// Headers that describe a body which is being replaced.
-const OF_THE_BODY: [HeaderName; 6] = [
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    ETAG,
-    ACCEPT_RANGES,
-    HeaderName::from_static("digest"),
 ];
 
 /// Removes hop-by-hop headers, those that `Connection` names included.

@@ -1,13 +1,20 @@
 //! What a guest changes about the answer. The host alone frames messages.
 
-use aegis_abi::{Code, MAX_STATUS, MIN_STATUS, MODULE, import, is_reserved_header};
+use aegis_abi::{Code, MAX_STATUS, MIN_STATUS, MODULE, import};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, TOO_LARGE, with_frame, with_guest};
+use super::headers::{self, Imports};
 use crate::edge::edits::{self, HeaderEdit};
 use crate::edge::guest::{Guest, HostError};
+
+const HEADERS: Imports = Imports {
+    set: import::RESPONSE_SET_HEADER,
+    add: import::RESPONSE_ADD_HEADER,
+    remove: import::RESPONSE_REMOVE_HEADER,
+};
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(
@@ -20,48 +27,13 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             })
         },
     )?;
-    header_setter(linker, import::RESPONSE_SET_HEADER, HeaderEdit::Set)?;
-    header_setter(linker, import::RESPONSE_ADD_HEADER, HeaderEdit::Add)?;
-    linker.func_wrap(
-        MODULE,
-        import::RESPONSE_REMOVE_HEADER,
-        |mut caller: Caller<'_, Guest>, pointer: i32, length: i32| {
-            with_frame(&mut caller, |frame| {
-                let name = header_name(Span::new(pointer, length).of(frame.memory)?)?;
-                record(frame.guest, HeaderEdit::Remove(name))
-            })
-        },
-    )?;
+    headers::link(linker, &HEADERS, record)?;
     linker.func_wrap(
         MODULE,
         import::RESPONSE_SET_BODY,
         |mut caller: Caller<'_, Guest>, pointer: i32, length: i32| {
             with_frame(&mut caller, |frame| {
                 set_body(frame, Span::new(pointer, length))
-            })
-        },
-    )?;
-    Ok(())
-}
-
-fn header_setter(
-    linker: &mut Linker<Guest>,
-    import: &str,
-    edit: fn(HeaderName, HeaderValue) -> HeaderEdit,
-) -> wasmtime::Result<()> {
-    linker.func_wrap(
-        MODULE,
-        import,
-        move |mut caller: Caller<'_, Guest>,
-              name: i32,
-              name_length: i32,
-              value: i32,
-              value_length: i32| {
-            let (name, value) = (Span::new(name, name_length), Span::new(value, value_length));
-            with_frame(&mut caller, |frame| {
-                let name = header_name(name.of(frame.memory)?)?;
-                let value = header_value(value.of(frame.memory)?, frame.guest)?;
-                record(frame.guest, edit(name, value))
             })
         },
     )?;
@@ -80,51 +52,8 @@ pub(super) fn status(value: i32) -> Result<StatusCode, HostError> {
         .ok_or(refused)
 }
 
-/// Longest header name that the library takes, in bytes: what is longer is not even looked at.
-const MAX_NAME: usize = u16::MAX as usize;
-
-/// A token of RFC 9110 that the host does not own.
-fn header_name(bytes: &[u8]) -> Result<HeaderName, HostError> {
-    if bytes.len() > MAX_NAME {
-        return Err(NO_NAME);
-    }
-    // Pseudo headers are no tokens, but what they lack is permission.
-    if std::str::from_utf8(bytes).is_ok_and(is_reserved_header) {
-        return Err(HostError::new(
-            Code::NotAllowed,
-            "the host alone sets this header",
-        ));
-    }
-    HeaderName::from_bytes(bytes).map_err(|_| NO_NAME)
-}
-
-const NO_NAME: HostError = HostError::new(Code::BadArgument, "not a header name (RFC 9110 token)");
-
-fn header_value(bytes: &[u8], guest: &Guest) -> Result<HeaderValue, HostError> {
-    if bytes.len() > guest.program.limits.response_header_size {
-        return Err(TOO_MANY);
-    }
-    HeaderValue::from_bytes(bytes).map_err(|_| {
-        HostError::new(
-            Code::BadArgument,
-            "not a header value: control characters are not allowed",
-        )
-    })
-}
-
-const TOO_MANY: HostError = HostError::new(
-    Code::LimitReached,
-    "response_headers or response_header_size is reached",
-);
-
 fn record(guest: &mut Guest, edit: HeaderEdit) -> Result<i32, HostError> {
-    let limits = &guest.program.limits;
-    let kept = edits::kept_beside(&guest.edits.headers, &edit);
-    if kept.count >= limits.response_headers
-        || kept.size.saturating_add(edit.size()) > limits.response_header_size
-    {
-        return Err(TOO_MANY);
-    }
+    headers::check_room(&guest.edits.headers, &edit, &guest.program.limits)?;
     guest.make_room_for_edits(guest.edits_held() + edit.size())?;
     edits::record(&mut guest.edits.headers, edit);
     Ok(0)
@@ -152,19 +81,5 @@ mod tests {
         }
         assert_eq!(status(200), Ok(StatusCode::OK));
         assert!(status(599).is_ok());
-    }
-
-    #[test]
-    fn names_are_tokens_the_host_does_not_own() {
-        for name in [b"x\r\ny".as_slice(), b"X Y", b"", b"a\0b", b"\xff"] {
-            assert_eq!(
-                header_name(name).map_err(|e| e.code),
-                Err(Code::BadArgument)
-            );
-        }
-        for name in [b"Content-Length".as_slice(), b"X-Aegis-Error", b":status"] {
-            assert_eq!(header_name(name).map_err(|e| e.code), Err(Code::NotAllowed));
-        }
-        assert!(header_name(b"X-Edge").is_ok());
     }
 }

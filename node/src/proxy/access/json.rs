@@ -60,6 +60,7 @@ impl AccessLine<'_> {
 fn function(out: &mut Vec<u8>, record: &Record) {
     let (outcome, code) = outcome(record);
     field(out, b"{\"name\":", |out| plain(out, &record.function));
+    field(out, b",\"phase\":", |out| plain(out, record.phase.word()));
     field(out, b",\"outcome\":", |out| plain(out, outcome));
     field(out, b",\"code\":", |out| optional_plain(out, code));
     field(out, b",\"fuel\":", |out| integer(out, record.spent.fuel));

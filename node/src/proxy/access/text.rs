@@ -2,6 +2,7 @@
 
 use super::json::{millis, push_time};
 use super::{AccessLine, LINE_SIZE, outcome};
+use crate::edge::Phase;
 
 impl AccessLine<'_> {
     /// As a line of text, with its line break. What clients chose is quoted and escaped,
@@ -19,7 +20,8 @@ impl AccessLine<'_> {
         out.extend_from_slice(format!("ms route={route} id={id}").as_bytes());
         for record in self.functions {
             let (outcome, _) = outcome(record);
-            out.extend_from_slice(format!(" {}={outcome}(", record.function).as_bytes());
+            let (function, phase) = (&record.function, phase(record.phase));
+            out.extend_from_slice(format!(" {function}{phase}={outcome}(").as_bytes());
             millis(&mut out, record.spent.running);
             out.extend_from_slice(format!("ms,{} fuel)", record.spent.fuel).as_bytes());
         }
@@ -28,9 +30,39 @@ impl AccessLine<'_> {
     }
 }
 
+/// What marks the phase that not every function has.
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Request => "",
+        Phase::Response => ":response",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::{Fault, Record, RecordOutcome, Spent};
+
+    #[test]
+    fn a_function_is_named_with_the_phase_in_which_it_ran() {
+        let record = |phase, outcome| Record {
+            function: "f".into(),
+            phase,
+            outcome,
+            spent: Spent::default(),
+        };
+        let records = [
+            record(Phase::Request, RecordOutcome::Forward),
+            record(Phase::Response, RecordOutcome::Fail(Fault::Trap)),
+        ];
+        let line = AccessLine {
+            functions: &records,
+            ..AccessLine::sample()
+        };
+        let text = String::from_utf8(line.text()).expect("text");
+        let functions = " f=forward(0.000ms,0 fuel) f:response=fail(0.000ms,0 fuel)\n";
+        assert!(text.ends_with(functions), "{text}");
+    }
 
     #[test]
     fn what_a_client_chose_cannot_forge_a_field() {

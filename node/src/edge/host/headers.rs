@@ -1,0 +1,138 @@
+//! Which header edits guests may make, of requests and of responses alike.
+
+use aegis_abi::{Code, MODULE, is_reserved_header};
+use http::{HeaderName, HeaderValue};
+use wasmtime::{Caller, Linker};
+
+use super::frame::{Span, with_frame};
+use crate::edge::edits::{self, HeaderEdit};
+use crate::edge::guest::{Guest, HostError};
+use crate::edge::limits::Limits;
+
+/// What is done with an edit that is allowed.
+pub(super) type Record = fn(&mut Guest, HeaderEdit) -> Result<i32, HostError>;
+
+/// Names of the imports that set, add and remove.
+pub(super) struct Imports {
+    pub(super) set: &'static str,
+    pub(super) add: &'static str,
+    pub(super) remove: &'static str,
+}
+
+/// Links the three setters of one message.
+pub(super) fn link(
+    linker: &mut Linker<Guest>,
+    imports: &Imports,
+    record: Record,
+) -> wasmtime::Result<()> {
+    setter(linker, imports.set, HeaderEdit::Set, record)?;
+    setter(linker, imports.add, HeaderEdit::Add, record)?;
+    linker.func_wrap(
+        MODULE,
+        imports.remove,
+        move |mut caller: Caller<'_, Guest>, pointer: i32, length: i32| {
+            with_frame(&mut caller, |frame| {
+                let name = header_name(Span::new(pointer, length).of(frame.memory)?)?;
+                record(frame.guest, HeaderEdit::Remove(name))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+fn setter(
+    linker: &mut Linker<Guest>,
+    import: &str,
+    edit: fn(HeaderName, HeaderValue) -> HeaderEdit,
+    record: Record,
+) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        MODULE,
+        import,
+        move |mut caller: Caller<'_, Guest>,
+              name: i32,
+              name_length: i32,
+              value: i32,
+              value_length: i32| {
+            let (name, value) = (Span::new(name, name_length), Span::new(value, value_length));
+            with_frame(&mut caller, |frame| {
+                let name = header_name(name.of(frame.memory)?)?;
+                let value = header_value(value.of(frame.memory)?, frame.guest)?;
+                record(frame.guest, edit(name, value))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+/// Longest header name that the library takes, in bytes: what is longer is not even looked at.
+const MAX_NAME: usize = u16::MAX as usize;
+
+/// A token of RFC 9110 that the host does not own.
+fn header_name(bytes: &[u8]) -> Result<HeaderName, HostError> {
+    if bytes.len() > MAX_NAME {
+        return Err(NO_NAME);
+    }
+    // Pseudo headers are no tokens, but what they lack is permission.
+    if std::str::from_utf8(bytes).is_ok_and(is_reserved_header) {
+        return Err(RESERVED);
+    }
+    HeaderName::from_bytes(bytes).map_err(|_| NO_NAME)
+}
+
+/// A header of the node's own.
+pub(super) const RESERVED: HostError =
+    HostError::new(Code::NotAllowed, "the host alone sets this header");
+
+const NO_NAME: HostError = HostError::new(Code::BadArgument, "not a header name (RFC 9110 token)");
+
+fn header_value(bytes: &[u8], guest: &Guest) -> Result<HeaderValue, HostError> {
+    if bytes.len() > guest.program.limits.response_header_size {
+        return Err(TOO_MANY);
+    }
+    HeaderValue::from_bytes(bytes).map_err(|_| {
+        HostError::new(
+            Code::BadArgument,
+            "not a header value: control characters are not allowed",
+        )
+    })
+}
+
+const TOO_MANY: HostError = HostError::new(
+    Code::LimitReached,
+    "response_headers or response_header_size is reached",
+);
+
+/// Whether the limits have room for one more edit of one message.
+pub(super) fn check_room(
+    edits: &[HeaderEdit],
+    edit: &HeaderEdit,
+    limits: &Limits,
+) -> Result<(), HostError> {
+    let kept = edits::kept_beside(edits, edit);
+    if kept.count >= limits.response_headers
+        || kept.size.saturating_add(edit.size()) > limits.response_header_size
+    {
+        return Err(TOO_MANY);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens_the_host_does_not_own() {
+        for name in [b"x\r\ny".as_slice(), b"X Y", b"", b"a\0b", b"\xff"] {
+            assert_eq!(
+                header_name(name).map_err(|e| e.code),
+                Err(Code::BadArgument)
+            );
+        }
+        for name in [b"Content-Length".as_slice(), b"X-Aegis-Error", b":status"] {
+            assert_eq!(header_name(name).map_err(|e| e.code), Err(Code::NotAllowed));
+        }
+        assert!(header_name(b"X-Edge").is_ok());
+    }
+}

@@ -1,0 +1,57 @@
+//! The functions' response phase: what they make of the upstream's header before it goes out.
+
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+
+use super::context::Context;
+use super::error::ErrorCode;
+use super::watch;
+use crate::edge::{Response, ResponseBody, ResponseOutcome};
+
+/// Raised to have a refusal by the response phase answered, which has been told of already.
+pub(super) const REFUSED: ErrorType = ErrorType::Custom("refused by the response phase");
+
+/// Runs the functions that see the response, for as long as the client is there; what they
+/// change joins the edits of the request phase.
+///
+/// # Errors
+/// [`REFUSED`] when a function failed or there was no room for it: nothing was sent yet.
+pub(super) async fn run(
+    session: &mut Session,
+    context: &mut Context,
+    header: &ResponseHeader,
+    body: ResponseBody,
+) -> Result<()> {
+    let (Some(request), Some(action)) = (context.forwarded.take(), context.action.clone()) else {
+        return Ok(());
+    };
+    let Some(chain) = action.target.chain() else {
+        return Ok(());
+    };
+    let mut response = Response {
+        status: header.status,
+        headers: header.headers.clone(),
+        body,
+    };
+    response.apply(&context.edits);
+    let hold = context.hold.get_or_insert_with(|| chain.hold());
+    let outcome = tokio::select! {
+        biased;
+        outcome = chain.respond_phase(&request, response, hold, &mut context.records) => outcome,
+        gone = watch::client_left(session) => return Err(gone),
+    };
+    match outcome {
+        ResponseOutcome::Pass(edits) => {
+            context.edits.merge(edits);
+            Ok(())
+        }
+        ResponseOutcome::Fail(fault) => refuse(context, ErrorCode::Function(fault)),
+        ResponseOutcome::Overloaded => refuse(context, ErrorCode::Overloaded),
+    }
+}
+
+fn refuse(context: &mut Context, code: ErrorCode) -> Result<()> {
+    context.error = Some(code);
+    Error::err(REFUSED)
+}
