@@ -15,7 +15,7 @@ pub(crate) mod tls;
 
 pub(crate) use answer::{Answer, Gate};
 pub(crate) use dns::Dns;
-pub(crate) use guest::{answers, fixture, module, report};
+pub(crate) use guest::{answers, fixture, module, phases, report};
 pub(crate) use http::{Connection, Request};
 pub(crate) use https::{EGRESS, Https};
 pub(crate) use node::{Node, Setup, aegis, node, printed};

@@ -23,6 +23,8 @@ mod loading;
 mod paths;
 mod proxying;
 mod reload;
+mod request_edits;
+mod response_phase;
 mod reuse;
 mod routing;
 mod sandbox;

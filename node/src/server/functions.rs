@@ -107,10 +107,21 @@ fn problem(config: &Config, name: &str, error: &LoadError) -> Problem {
             "module",
             "import only the functions of the guide, with their signatures",
         ),
-        LoadError::Export { .. } => (
-            "entry",
-            "export `memory` and an entry function () -> i32 or () -> ()",
+        LoadError::Export { name: export, .. } => (
+            key_of(config, name, export),
+            "export `memory` and entry functions () -> i32 or () -> ()",
         ),
     };
     config.problem(&format!("functions.{name}.{key}"), error, remedy)
+}
+
+/// The key that names an export.
+fn key_of(config: &Config, name: &str, export: &str) -> &'static str {
+    let names = config.functions.get(name).is_some_and(|function| {
+        function.entry != export && function.response_entry.as_deref() == Some(export)
+    });
+    match names {
+        true => "response_entry",
+        false => "entry",
+    }
 }

@@ -75,9 +75,29 @@ pub(crate) fn report(body: &str) -> String {
 
 /// A guest whose entry is `body`, which leaves the result.
 pub(crate) fn module(body: &str) -> String {
-    let (body, literals) = place_literals(body);
+    exporting(&entry("handle_request", body))
+}
+
+/// A guest with an entry for each phase: `response_entry = "handle_response"` names the second.
+pub(crate) fn phases(request: &str, response: &str) -> String {
+    exporting(
+        &[
+            entry("handle_request", request),
+            entry("handle_response", response),
+        ]
+        .concat(),
+    )
+}
+
+fn entry(name: &str, body: &str) -> String {
+    let locals = "(local $i i32) (local $n i32) (local $t i64)";
+    format!("(func (export \"{name}\") (result i32) {locals}\n{body})\n")
+}
+
+fn exporting(entries: &str) -> String {
+    let (entries, literals) = place_literals(entries);
     let mut text = String::from("(module\n");
-    let used: BTreeSet<&str> = words(&body).chain(words(LIBRARY)).collect();
+    let used: BTreeSet<&str> = words(&entries).chain(words(LIBRARY)).collect();
     if used.contains("$cache_increment") {
         writeln!(text, "{INCREMENT}").unwrap();
     }
@@ -96,12 +116,7 @@ pub(crate) fn module(body: &str) -> String {
         r#"(memory (export "memory") {PAGES}) (data (i32.const {LITERALS}) "{literals}")"#
     )
     .unwrap();
-    let locals = "(local $i i32) (local $n i32) (local $t i64)";
-    writeln!(
-        text,
-        "{LIBRARY}\n(func (export \"handle_request\") (result i32) {locals}\n{body}))"
-    )
-    .unwrap();
+    writeln!(text, "{LIBRARY}\n{entries})").unwrap();
     text
 }
 
