@@ -12,4 +12,5 @@ pub mod route;
 pub mod sandbox;
 pub mod server;
 pub mod telemetry;
+mod trust;
 pub mod upstream;

@@ -1,0 +1,98 @@
+//! Whose certificates are trusted: the system's authorities, and those of a `ca_file`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
+use thiserror::Error;
+
+/// Why certificates could not be verified.
+#[derive(Debug, Error)]
+pub enum TrustError {
+    /// The file of trust anchors cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file of trust anchors is no PEM file, or one without certificates.
+    #[error("{} holds no PEM certificate", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate of the file cannot be a trust anchor.
+    #[error("certificate {number} of {} is no trust anchor: {source}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Which one, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        source: rustls::Error,
+    },
+    /// Neither the system nor a file has any.
+    #[error(
+        "the system has no certificate authorities: install the package `ca-certificates`, \
+         or name a PEM file in `ca_file`"
+    )]
+    NoRoots,
+    /// The TLS library refuses its settings.
+    #[error("cannot set up tls: {0}")]
+    Tls(#[source] rustls::Error),
+}
+
+/// Reads the trust anchors of `ca_file`; every one must be usable.
+pub(crate) fn anchors(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let text = std::fs::read(path).map_err(|source| TrustError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let certificates = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
+        .unwrap_or_default();
+    if certificates.is_empty() {
+        return Err(TrustError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    let mut store = RootCertStore::empty();
+    for (index, certificate) in certificates.iter().enumerate() {
+        store
+            .add(certificate.clone())
+            .map_err(|source| TrustError::Certificate {
+                path: path.to_owned(),
+                number: index + 1,
+                source,
+            })?;
+    }
+    Ok(certificates)
+}
+
+/// A client's TLS 1.2 and 1.3 with every certificate verified, against the system's authorities
+/// and these anchors. One of the two must be there.
+pub(crate) fn client_config(
+    anchors: Vec<CertificateDer<'static>>,
+) -> Result<ClientConfig, TrustError> {
+    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
+    let has_anchors = !anchors.is_empty();
+    let verifier = match Verifier::new_with_extra_roots(anchors, provider.clone()) {
+        Ok(verifier) => verifier,
+        Err(error) if has_anchors => return Err(TrustError::Tls(error)),
+        Err(_) => return Err(TrustError::NoRoots),
+    };
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TrustError::Tls)?
+        // "Dangerous" is rustls' word for bringing a verifier of one's own;
+        // this one verifies everything its own does.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
