@@ -33,6 +33,9 @@ pub enum Need {
     File(PathBuf),
     /// A folder whose files are read, written, made, renamed and removed.
     Store(PathBuf),
+    /// A unix socket that is connected to. The kernel cannot be told which one: with one, all
+    /// that the process's user may connect to can be reached.
+    Socket(PathBuf),
 }
 
 /// What a sandboxed process may use. The sandbox outlives it.
@@ -96,7 +99,7 @@ pub fn enter(needs: &[Need]) -> Result<Sandbox, SandboxError> {
 ))]
 fn wall_up(grants: &Grants) -> Result<Vec<File>, SandboxError> {
     // All that can fail without leaving anything behind comes first.
-    let calls = calls::Filters::new(std::process::id())?;
+    let calls = calls::Filters::new(std::process::id(), grants.sockets)?;
     let held = files::restrict(grants)?;
     calls.apply()?;
     Ok(held)
@@ -128,7 +131,7 @@ impl Need {
     /// The file or folder itself.
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path) | Self::Store(path) => path,
+            Self::File(path) | Self::Store(path) | Self::Socket(path) => path,
         }
     }
 
@@ -137,6 +140,7 @@ impl Need {
         match self {
             Self::File(_) => "read",
             Self::Store(_) => "write",
+            Self::Socket(_) => "connect to",
         }
     }
 }

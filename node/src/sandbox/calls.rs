@@ -13,6 +13,7 @@ use libc::c_long;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter_all_threads};
 
 use super::SandboxError;
+use super::grants::UnixSockets;
 
 const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 const ENOSYS: SeccompAction = SeccompAction::Errno(libc::ENOSYS as u32);
@@ -31,7 +32,7 @@ pub(super) struct Filters {
 
 impl Filters {
     /// For the process with this id.
-    pub(super) fn new(process: u32) -> Result<Self, SandboxError> {
+    pub(super) fn new(process: u32, unix: UnixSockets) -> Result<Self, SandboxError> {
         let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(refused)?;
         let unknown = UNKNOWN.map(|call| (call, Vec::new()));
         let hidden = filter(unknown.into(), SeccompAction::Allow, ENOSYS, arch)?;
@@ -40,7 +41,7 @@ impl Filters {
             .chain(&UNKNOWN)
             .map(|call| (*call, Vec::new()))
             .collect();
-        rules.extend(checked::calls(process).map_err(refused)?);
+        rules.extend(checked::calls(process, unix).map_err(refused)?);
         let allowed = filter(rules, EPERM, SeccompAction::Allow, arch)?;
         Ok(Self {
             programs: [hidden, allowed],

@@ -12,8 +12,17 @@ use super::{Need, SandboxError};
 pub(super) struct Grants {
     pub(super) read: Vec<PathBuf>,
     pub(super) write: Vec<PathBuf>,
+    pub(super) sockets: UnixSockets,
     readable: HashSet<Identity>,
     writable: HashSet<Identity>,
+}
+
+/// Whether unix sockets can be made, to connect to others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum UnixSockets {
+    #[default]
+    Denied,
+    Allowed,
 }
 
 /// Device and inode: a rule stays with these, whatever takes over the path.
@@ -31,6 +40,7 @@ impl Grants {
                     .into_iter()
                     .for_each(|path| grants.grant_reading(path)),
                 Need::Store(folder) => grants.grant_writing(folder)?,
+                Need::Socket(_) => grants.sockets = UnixSockets::Allowed,
             }
         }
         Ok(grants)
@@ -61,13 +71,14 @@ impl Grants {
 
     /// Whether `need` was granted. What does not exist is nobody's business yet.
     pub(super) fn cover(&self, need: &Need) -> bool {
-        let path = need.path();
-        let there = path.canonicalize();
-        let there = there.or_else(|_| folder_of(path).canonicalize());
         let granted = match need {
             Need::File(_) => &self.readable,
             Need::Store(_) => &self.writable,
+            Need::Socket(_) => return self.sockets == UnixSockets::Allowed,
         };
+        let path = need.path();
+        let there = path.canonicalize();
+        let there = there.or_else(|_| folder_of(path).canonicalize());
         let is_granted = |path: &Path| {
             fs::metadata(path).is_ok_and(|metadata| granted.contains(&identity(&metadata)))
         };
@@ -185,5 +196,16 @@ mod tests {
             Grants::new(&[Need::Store("/".into())]),
             Err(SandboxError::Root)
         ));
+    }
+
+    #[test]
+    fn one_socket_grants_sockets_but_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = Need::Socket(folder.path().join("socket"));
+        let beside = file(&folder.path().join("beside"));
+        assert!(!Grants::new(&[beside.clone()]).unwrap().cover(&socket));
+        let grants = Grants::new(&[socket]).unwrap();
+        assert!(grants.cover(&Need::Socket("/elsewhere".into())));
+        assert!(!grants.cover(&beside));
     }
 }

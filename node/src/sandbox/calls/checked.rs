@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use libc::{c_int, c_long};
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
+use crate::sandbox::grants::UnixSockets;
+
 /// By call; one of its rules must hold.
 pub(super) type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
@@ -71,7 +73,7 @@ const IOCTL: [u64; 7] = [
 const PRCTL: [c_int; 3] = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
 
 /// The rules for the process with this id.
-pub(super) fn calls(process: u32) -> Result<Rules> {
+pub(super) fn calls(process: u32, unix: UnixSockets) -> Result<Rules> {
     let process = u64::from(process);
     let calls = [
         (libc::SYS_mmap, mappings()?),
@@ -87,7 +89,7 @@ pub(super) fn calls(process: u32) -> Result<Rules> {
         (libc::SYS_prctl, one_of(0, &PRCTL.map(word))?),
         (libc::SYS_fcntl, one_of(1, &FCNTL.map(word))?),
         (libc::SYS_ioctl, one_of(1, &IOCTL)?),
-        (libc::SYS_socket, sockets()?),
+        (libc::SYS_socket, sockets(unix)?),
         (libc::SYS_socketpair, vec![pair()?]),
         (libc::SYS_setsockopt, options()?),
     ];
@@ -122,10 +124,18 @@ fn threads() -> Result<Conditions> {
     Ok(vec![masked(0, THREAD | NOT_A_THREAD, THREAD)?])
 }
 
-/// TCP and UDP. Unix sockets would lead to every service of the machine, raw and netlink ones to
-/// its network; the C library does without both.
-fn sockets() -> Result<Vec<Conditions>> {
-    let mut sockets = Vec::new();
+/// TCP and UDP. Unix sockets lead to every service of the machine that lets this user in, so there
+/// are none unless the store is behind one; raw and netlink ones would lead to its network. The C
+/// library does without them.
+fn sockets(unix: UnixSockets) -> Result<Vec<Conditions>> {
+    let mut sockets = match unix {
+        UnixSockets::Denied => Vec::new(),
+        UnixSockets::Allowed => vec![vec![
+            equal(0, word(libc::AF_UNIX))?,
+            masked(1, SOCKET_KIND, libc::SOCK_STREAM)?,
+            equal(2, 0)?,
+        ]],
+    };
     for family in [libc::AF_INET, libc::AF_INET6] {
         for (kind, protocol) in SOCKETS {
             for protocol in [0, protocol] {

@@ -18,7 +18,11 @@ const FOREIGN_ARCH: u32 = 0x4000_0003;
 
 /// What the kernel would do about a call with these arguments.
 fn answer(call: c_long, arguments: &[u64]) -> u32 {
-    let filters = Filters::new(PROCESS).expect("the filters are sound");
+    answer_with(UnixSockets::Denied, call, arguments)
+}
+
+fn answer_with(unix: UnixSockets, call: c_long, arguments: &[u64]) -> u32 {
+    let filters = Filters::new(PROCESS, unix).expect("the filters are sound");
     let answers = filters
         .programs
         .map(|program| run(&program, ARCH, call, arguments));
@@ -135,7 +139,7 @@ fn what_serving_never_takes_is_refused_whatever_the_arguments() {
 
 #[test]
 fn calls_of_another_architecture_end_the_process() {
-    let filters = Filters::new(PROCESS).expect("the filters are sound");
+    let filters = Filters::new(PROCESS, UnixSockets::Denied).expect("the filters are sound");
     for program in &filters.programs {
         let answer = run(program, FOREIGN_ARCH, libc::SYS_read, &[]);
         assert_eq!(answer, libc::SECCOMP_RET_KILL_PROCESS);
@@ -231,6 +235,24 @@ fn sockets_are_tcp_and_udp() {
     // IPT_SO_SET_REPLACE
     assert_eq!(option(libc::IPPROTO_IP, 64), NOT_PERMITTED);
     assert_eq!(option(libc::SOL_NETLINK, 1), NOT_PERMITTED);
+}
+
+#[test]
+fn with_unix_sockets_there_are_streams_of_them_and_nothing_else() {
+    let socket = |family: c_int, kind: c_int, protocol: c_int| {
+        let arguments = [bits(&[family]), bits(&[kind]), bits(&[protocol])];
+        answer_with(UnixSockets::Allowed, libc::SYS_socket, &arguments)
+    };
+    let (stream, datagram) = (libc::SOCK_STREAM, libc::SOCK_DGRAM);
+    let as_libraries_do = stream | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    assert_eq!(socket(libc::AF_UNIX, as_libraries_do, 0), ALLOW);
+    assert_eq!(socket(libc::AF_INET, as_libraries_do, 0), ALLOW);
+    assert_eq!(socket(libc::AF_UNIX, datagram, 0), NOT_PERMITTED);
+    assert_eq!(
+        socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0),
+        NOT_PERMITTED
+    );
+    assert_eq!(socket(libc::AF_NETLINK, stream, 0), NOT_PERMITTED);
 }
 
 #[test]
