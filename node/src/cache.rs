@@ -8,15 +8,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+mod access;
 mod dragonfly;
 mod embedded;
 mod error;
 mod key;
+mod secret;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod url;
 
+use access::Access;
 use dragonfly::Dragonfly;
 use embedded::Embedded;
 pub use error::{BuildError, CacheError};
@@ -47,6 +50,7 @@ pub trait Store: Send + Sync {
 pub struct Cache {
     store: Arc<dyn Store>,
     default_ttl: Duration,
+    origin: Arc<(Settings, Access)>,
 }
 
 impl Cache {
@@ -54,15 +58,27 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When a setting is out of range, or when the store needs a tokio runtime and there is none.
+    /// When a setting is out of range, a file it names cannot be used, or the store needs a tokio
+    /// runtime and there is none.
     pub fn new(settings: &Settings) -> Result<Self, BuildError> {
         if settings.default_ttl < Duration::from_secs(1) || settings.default_ttl > MAX_TTL {
             return Err(BuildError::DefaultTtl);
         }
+        let access = Access::read(&settings.store)?;
         Ok(Self {
-            store: open(settings)?,
+            store: open(settings, &access)?,
             default_ttl: Duration::from_secs(settings.default_ttl.as_secs()),
+            origin: Arc::new((settings.clone(), access)),
         })
+    }
+
+    /// Whether [`Self::new`] would build the same again: from the same settings, and from files
+    /// that have not changed since.
+    #[must_use]
+    pub fn suits(&self, settings: &Settings) -> bool {
+        let (built_from, access) = &*self.origin;
+        built_from == settings
+            && Access::read(&settings.store).is_ok_and(|read_now| read_now == *access)
     }
 
     /// The value of `key` in `namespace`; `None` when it is absent or has expired.
@@ -114,12 +130,14 @@ impl fmt::Debug for Cache {
     }
 }
 
-fn open(settings: &Settings) -> Result<Arc<dyn Store>, BuildError> {
+fn open(settings: &Settings, access: &Access) -> Result<Arc<dyn Store>, BuildError> {
     Ok(match &settings.store {
         StoreSettings::Embedded {
             capacity,
             namespace_capacity,
         } => Arc::new(Embedded::new(*capacity, *namespace_capacity)),
-        StoreSettings::Dragonfly { url } => Arc::new(Dragonfly::open(url, settings.timeout)?),
+        StoreSettings::Dragonfly { url, .. } => {
+            Arc::new(Dragonfly::open(url, access, settings.timeout)?)
+        }
     })
 }

@@ -14,13 +14,17 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::access::Access;
 use super::{BuildError, CacheError, Key, MAX_VALUE_SIZE, Store, StoreUrl};
 
+mod backoff;
 mod link;
 mod status;
+mod target;
 
 use link::{Link, Slot, charged};
 use status::Status;
+use target::Target;
 
 /// Connections to the store. Calls are pipelined, so a few are enough.
 const LINKS: usize = 4;
@@ -41,16 +45,22 @@ pub(super) struct Dragonfly {
 
 impl Dragonfly {
     /// Begins to connect, and does not wait for it.
-    pub(super) fn open(url: &StoreUrl, timeout: Duration) -> Result<Self, BuildError> {
+    pub(super) fn open(
+        url: &StoreUrl,
+        access: &Access,
+        timeout: Duration,
+    ) -> Result<Self, BuildError> {
         if timeout.is_zero() {
             return Err(BuildError::Timeout);
         }
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let status = Arc::new(Status::new(url.clone()));
+        let target = Arc::new(Target::new(url, access)?);
+        let status = Arc::new(Status::new(&target));
         let links: Vec<_> = (0..LINKS).map(|_| Arc::new(Link::new())).collect();
         let mut connecting = JoinSet::new();
         for link in &links {
-            let task = Arc::clone(link).keep_open(url.clone(), timeout, Arc::clone(&status));
+            let task =
+                Arc::clone(link).keep_open(Arc::clone(&target), timeout, Arc::clone(&status));
             connecting.spawn_on(task, &runtime);
         }
         Ok(Self {
@@ -88,7 +98,12 @@ impl Dragonfly {
         let failure = classify(error);
         match failure {
             CacheError::Timeout => link.suspect(),
-            CacheError::Refused => self.status.refused(error.details()),
+            CacheError::Refused => {
+                self.status.refused(error.details());
+                if error.details().starts_with("READONLY") {
+                    link.demote();
+                }
+            }
             _ => {}
         }
         failure

@@ -1,9 +1,13 @@
 //! What can go wrong when the cache is built and when it is used.
 
+use std::path::PathBuf;
+
 use thiserror::Error;
 
+use crate::trust::TrustError;
+
 /// Why a cache could not be built.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub enum BuildError {
     /// The default lifetime is out of range.
     #[error("default ttl must be from 1s to 365 days")]
@@ -14,6 +18,39 @@ pub enum BuildError {
     /// Connections need tasks, and tasks a runtime.
     #[error("the cache store needs a running tokio runtime")]
     NoRuntime,
+    /// The file of the password cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    PasswordUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file of the password holds something else.
+    #[error("{} holds no password: {reason}", path.display())]
+    NoPassword {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Nobody's certificate could be verified.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+impl BuildError {
+    /// The key of `[cache]` that would repair it, if there is one.
+    #[must_use]
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::DefaultTtl => Some("default_ttl"),
+            Self::Timeout => Some("timeout"),
+            Self::PasswordUnreadable { .. } | Self::NoPassword { .. } => Some("password_file"),
+            Self::Trust(_) => Some("ca_file"),
+            Self::NoRuntime => None,
+        }
+    }
 }
 
 /// Why an operation failed.

@@ -1,5 +1,6 @@
 //! What the operator decides about the cache.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::StoreUrl;
@@ -32,6 +33,10 @@ pub enum StoreSettings {
     Dragonfly {
         /// Its address and credentials.
         url: StoreUrl,
+        /// Where the password is, if not in the address.
+        password_file: Option<PathBuf>,
+        /// PEM file of certificates to trust besides the system's, if the connection is over TLS.
+        ca_file: Option<PathBuf>,
     },
 }
 

@@ -2,16 +2,65 @@
 //! credentials.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use fred::types::config::{Config, Server};
 use thiserror::Error;
 
-/// The address and credentials of a store: `redis://[user:password@]host[:port][/db]`.
+use super::secret::Secret;
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+/// Where a store is, and as whom to log in.
+///
+/// ```text
+/// redis://  [user:password@]host[:port][/db]
+/// redis-sentinel://  [user:password@]host[:port][,host[:port]…][/db]?sentinelServiceName=NAME
+/// redis-cluster://   [user:password@]host[:port][,host[:port]…]
+/// unix://   [user:password@]/path/to/socket[?db=N]
+/// ```
+///
+/// `rediss` instead of `redis` is the same over TLS, `redis+unix` the same as `unix`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrl {
-    config: Config,
-    server: Server,
+    pub(super) place: Place,
+    pub(super) transport: Transport,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) database: Option<u8>,
+}
+
+/// Which servers make up the store.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Host(Host),
+    Socket(PathBuf),
+    Sentinels(Sentinels),
+    Cluster(Vec<Host>),
+}
+
+/// Servers that know which one is the primary now.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Sentinels {
+    pub(super) hosts: Vec<Host>,
+    pub(super) service: String,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+}
+
+/// A server; the name of an IPv6 address has its brackets.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) port: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    Plain,
+    Tls,
 }
 
 /// Why a text is not the address of a store. None of the messages repeats the text, since it may
@@ -19,22 +68,77 @@ pub struct StoreUrl {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum UrlError {
     /// Another scheme, or none.
-    #[error("only plain TCP is supported: redis://[user:password@]host[:port][/db]")]
+    #[error(
+        "the scheme is none of redis, redis-sentinel, redis-cluster, their TLS forms rediss, \
+         rediss-sentinel, rediss-cluster, and unix"
+    )]
     Scheme,
-    /// A user without a password could not log in.
-    #[error("a user needs a password: redis://user:password@host, or redis://:password@host")]
-    Password,
+    /// Which of them would be asked?
+    #[error("several hosts need redis-sentinel:// or redis-cluster://")]
+    Hosts,
     /// `?` or `#`, which begin parts of a URL that mean nothing here.
     #[error("no `?` or `#` may follow; in a password write them as %3F and %23")]
     Query,
+    /// A parameter that is not known, or has no sensible value.
+    #[error(
+        "a parameter is none of db (unix), node (cluster and sentinel), sentinelServiceName, \
+         sentinelUsername and sentinelPassword, or its value cannot be"
+    )]
+    Parameter,
+    /// Sentinels look after several services.
+    #[error("which service is it? name it with ?sentinelServiceName=NAME")]
+    Service,
+    /// A cluster has only the one.
+    #[error("a cluster has no numbered databases")]
+    Database,
+    /// A relative path, or none.
+    #[error("a socket is named by its full path: unix:///path/to/socket")]
+    Socket,
     /// Anything else.
     #[error("not of the form redis://[user:password@]host[:port][/db]")]
     Malformed,
 }
 
+// === impl StoreUrl ===
+
 impl StoreUrl {
-    pub(super) fn config(&self) -> &Config {
-        &self.config
+    /// The unix socket it names, if it names one.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Socket(path) => Some(path),
+            Place::Host(_) | Place::Sentinels(_) | Place::Cluster(_) => None,
+        }
+    }
+
+    /// Whether the connection is over TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.transport == Transport::Tls
+    }
+
+    /// Whether a password stands in it.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// Whether it names a user.
+    #[must_use]
+    pub fn has_user(&self) -> bool {
+        self.user.is_some()
+    }
+
+    fn scheme(&self) -> &'static str {
+        match (&self.place, self.transport) {
+            (Place::Socket(_), _) => "unix",
+            (Place::Host(_), Transport::Plain) => "redis",
+            (Place::Host(_), Transport::Tls) => "rediss",
+            (Place::Sentinels(_), Transport::Plain) => "redis-sentinel",
+            (Place::Sentinels(_), Transport::Tls) => "rediss-sentinel",
+            (Place::Cluster(_), Transport::Plain) => "redis-cluster",
+            (Place::Cluster(_), Transport::Tls) => "rediss-cluster",
+        }
     }
 }
 
@@ -42,36 +146,32 @@ impl FromStr for StoreUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let rest = text.strip_prefix("redis://").ok_or(UrlError::Scheme)?;
-        if rest.contains(['?', '#']) {
-            return Err(UrlError::Query);
-        }
-        if rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(UrlError::Malformed); // the parser would drop some of these silently
-        }
-        let config = Config::from_url_centralized(text).map_err(|_| UrlError::Malformed)?;
-        if config.username.is_some() && config.password.is_none() {
-            return Err(UrlError::Password); // the client would not log in at all
-        }
-        match config.server.hosts().into_iter().next() {
-            Some(server) if !server.host.is_empty() && server.port != 0 => {
-                Ok(Self { config, server })
-            }
-            _ => Err(UrlError::Malformed),
-        }
+        parse::url(text)
     }
 }
 
 impl fmt::Display for StoreUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "redis://{}:{}",
-            self.server.host, self.server.port
-        )?;
-        self.config
-            .database
-            .map_or(Ok(()), |database| write!(formatter, "/{database}"))
+        write!(formatter, "{}://", self.scheme())?;
+        match &self.place {
+            Place::Host(host) => write!(formatter, "{host}")?,
+            Place::Socket(path) => write!(formatter, "{}", path.display())?,
+            Place::Sentinels(Sentinels { hosts, .. }) | Place::Cluster(hosts) => {
+                let hosts: Vec<_> = hosts.iter().map(Host::to_string).collect();
+                write!(formatter, "{}", hosts.join(","))?;
+            }
+        }
+        match (self.database, &self.place) {
+            (Some(database), Place::Socket(_)) => write!(formatter, "?db={database}")?,
+            (Some(database), _) => write!(formatter, "/{database}")?,
+            (None, _) => {}
+        }
+        match &self.place {
+            Place::Sentinels(Sentinels { service, .. }) => {
+                write!(formatter, "?sentinelServiceName={service}")
+            }
+            Place::Host(_) | Place::Socket(_) | Place::Cluster(_) => Ok(()),
+        }
     }
 }
 
@@ -81,59 +181,10 @@ impl fmt::Debug for StoreUrl {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+// === impl Host ===
 
-    fn shown(text: &str) -> String {
-        text.parse::<StoreUrl>().unwrap().to_string()
-    }
-
-    #[test]
-    fn port_and_database_have_defaults() {
-        assert_eq!(shown("redis://store"), "redis://store:6379");
-        assert_eq!(
-            shown("redis://127.0.0.1:7000/3"),
-            "redis://127.0.0.1:7000/3"
-        );
-        assert_eq!(shown("redis://[::1]:7000/"), "redis://[::1]:7000");
-    }
-
-    #[test]
-    fn credentials_are_decoded_and_never_shown() {
-        let url: StoreUrl = "redis://us%3Aer:s%23cret@h".parse().unwrap();
-        assert_eq!(url.config.username.as_deref(), Some("us:er"));
-        assert_eq!(url.config.password.as_deref(), Some("s#cret"));
-        assert_eq!(
-            format!("{url} {url:?}"),
-            "redis://h:6379 StoreUrl(redis://h:6379)"
-        );
-        assert_ne!(url, "redis://us%3Aer:other@h".parse().unwrap());
-    }
-
-    #[test]
-    fn what_is_not_a_plain_address_is_refused_with_its_reason() {
-        for (text, reason) in [
-            ("", UrlError::Scheme),
-            ("store:6379", UrlError::Scheme),
-            ("rediss://store", UrlError::Scheme),
-            ("redis-cluster://store", UrlError::Scheme),
-            ("redis+unix:///run/store", UrlError::Scheme),
-            ("redis://user@store", UrlError::Password),
-            ("redis://user:@store", UrlError::Password),
-            ("redis://store?node=other:1", UrlError::Query),
-            ("redis://:pass#word@store", UrlError::Query),
-            ("redis://", UrlError::Malformed),
-            ("redis:///0", UrlError::Malformed),
-            ("redis://:6379", UrlError::Malformed),
-            ("redis://store:0", UrlError::Malformed),
-            ("redis://store:70000", UrlError::Malformed),
-            ("redis://store/zero", UrlError::Malformed),
-            ("redis://store/0/1", UrlError::Malformed),
-            ("redis://sto re", UrlError::Malformed),
-            ("redis://sto\nre", UrlError::Malformed),
-        ] {
-            assert_eq!(text.parse::<StoreUrl>(), Err(reason), "{text:?}");
-        }
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.name, self.port)
     }
 }

@@ -1,10 +1,13 @@
 //! `[cache]`.
 
-use crate::cache::{MAX_TTL, Settings, StoreSettings};
+use std::path::PathBuf;
+
+use crate::cache::{MAX_TTL, Settings, StoreSettings, StoreUrl};
 
 use super::{
     quantity::{MIB, MILLISECOND, MINUTE, SECOND, TIB},
     section::Section,
+    value::Value,
 };
 
 const URL: &str = "write a URL such as \"redis://127.0.0.1:6379\"";
@@ -24,24 +27,76 @@ pub(super) fn read(section: &mut Section<'_>) -> Settings {
 fn read_store(section: &mut Section<'_>) -> StoreSettings {
     let embedded = read_embedded(section);
     let Some(value) = section.take("url") else {
+        refuse(
+            section,
+            ["password_file", "ca_file"],
+            "there is no url, and the in-process cache needs none",
+            "remove this key, or add url",
+        );
         return embedded;
     };
-    for key in ["capacity", "namespace_capacity"] {
+    refuse(
+        section,
+        ["capacity", "namespace_capacity"],
+        "the in-process cache is not used where there is a url",
+        "remove this key, or remove url",
+    );
+    // The address may hold a password, so it is not repeated.
+    let url = value.string().and_then(|text| {
+        let url = text.parse::<StoreUrl>();
+        url.map_err(|error| value.wrong(error, URL)).ok()
+    });
+    let password_file = section.take("password_file");
+    let ca_file = section.take("ca_file");
+    let Some(url) = url else { return embedded };
+    let password_file = read_password_file(&url, &value, password_file);
+    let ca_file = read_ca_file(&url, ca_file);
+    StoreSettings::Dragonfly {
+        url,
+        password_file,
+        ca_file,
+    }
+}
+
+/// Reports keys that mean nothing here.
+fn refuse(section: &mut Section<'_>, keys: [&'static str; 2], message: &str, remedy: &str) {
+    for key in keys {
         if let Some(useless) = section.take(key) {
-            useless.wrong(
-                "the in-process cache is not used where there is a url",
-                "remove this key, or remove url",
-            );
+            useless.wrong(message, remedy);
         }
     }
-    // The address may hold a password, so it is not repeated.
-    let text = value.string();
-    match text.map(|text| text.parse()) {
-        Some(Ok(url)) => return StoreSettings::Dragonfly { url },
-        Some(Err(error)) => value.wrong(error, URL),
-        None => {}
+}
+
+/// A password is in the one place or in the other; a user needs one.
+fn read_password_file(url: &StoreUrl, at: &Value<'_>, file: Option<Value<'_>>) -> Option<PathBuf> {
+    match file {
+        Some(file) if url.has_password() => {
+            file.wrong("url has a password already", "remove one of the two");
+            None
+        }
+        Some(file) => file.path(),
+        None => {
+            if url.has_user() && !url.has_password() {
+                at.wrong(
+                    "there is a user, but no password",
+                    "write redis://user:password@host, or name a password_file",
+                );
+            }
+            None
+        }
     }
-    embedded
+}
+
+fn read_ca_file(url: &StoreUrl, file: Option<Value<'_>>) -> Option<PathBuf> {
+    let file = file?;
+    if url.is_encrypted() {
+        return file.path();
+    }
+    file.wrong(
+        "url is not over TLS, so no certificate is verified",
+        "write rediss instead of redis in url, or remove this key",
+    );
+    None
 }
 
 fn read_embedded(section: &mut Section<'_>) -> StoreSettings {

@@ -1,5 +1,8 @@
 //! Every file and folder a configuration makes the node use.
 
+use std::path::PathBuf;
+
+use crate::cache::StoreSettings;
 use crate::sandbox::Need;
 
 use super::Config;
@@ -23,7 +26,7 @@ impl Config {
             let key = format!("functions.{name}.module");
             of(&key, Need::File(function.module.clone()))
         });
-        let mut paths: Vec<_> = modules.collect();
+        let mut paths: Vec<_> = modules.chain(self.store_paths()).collect();
         if let Some(file) = &self.egress.ca_file {
             paths.push(of("egress.ca_file", Need::File(file.clone())));
         }
@@ -31,6 +34,27 @@ impl Config {
             paths.push(of("edge.cache_dir", Need::Store(folder.clone())));
         }
         paths
+    }
+
+    fn store_paths(&self) -> Vec<PathUse> {
+        let StoreSettings::Dragonfly {
+            url,
+            password_file,
+            ca_file,
+        } = &self.cache.store
+        else {
+            return Vec::new();
+        };
+        let socket = url.socket().map(|path| Need::Socket(path.to_owned()));
+        let file = |file: &Option<PathBuf>| file.clone().map(Need::File);
+        [
+            ("cache.url", socket),
+            ("cache.password_file", file(password_file)),
+            ("cache.ca_file", file(ca_file)),
+        ]
+        .into_iter()
+        .filter_map(|(key, need)| Some(of(key, need?)))
+        .collect()
     }
 }
 
@@ -56,6 +80,10 @@ mod tests {
     fn every_key_with_a_path_is_there() {
         let found = paths(
             r#"
+            [cache]
+            url = "rediss://store"
+            password_file = "secret"
+            ca_file = "store.pem"
             [egress]
             ca_file = "ca.pem"
             [edge]
@@ -69,10 +97,25 @@ mod tests {
         let wanted = [
             ("functions.a.module", Need::File("/etc/aegis/a.wasm".into())),
             ("functions.b.module", Need::File("/srv/b.wasm".into())),
+            (
+                "cache.password_file",
+                Need::File("/etc/aegis/secret".into()),
+            ),
+            ("cache.ca_file", Need::File("/etc/aegis/store.pem".into())),
             ("egress.ca_file", Need::File("/etc/aegis/ca.pem".into())),
             ("edge.cache_dir", Need::Store("/var/cache/aegis".into())),
         ];
         let wanted = wanted.map(|(key, need)| (key.to_owned(), need));
         assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_socket_is_connected_to_and_not_read() {
+        let found = paths("[cache]\nurl = \"unix:///run/store.sock\"");
+        let wanted = (
+            "cache.url".to_owned(),
+            Need::Socket("/run/store.sock".into()),
+        );
+        assert_eq!(found, [wanted]);
     }
 }

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use super::functions::{self, Functions};
 use super::routes::{self, Parts};
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 use crate::config::{Config, Problem};
 use crate::edge::{Compiled, Compiler, Runtime, RuntimeError, Services};
 use crate::egress::{self, BuildError, Client};
@@ -21,7 +21,7 @@ pub(super) struct Built {
 /// What a reload keeps if its settings have not changed: connections, cached entries,
 /// compiled modules, threads.
 pub(super) struct Resources {
-    cache: (cache::Settings, Cache),
+    cache: Cache,
     egress: (egress::Settings, Arc<Client>),
     /// `None` without functions.
     runtime: Option<Arc<Runtime>>,
@@ -70,7 +70,7 @@ pub(super) fn build(
         limits: config.server.limits.clone(),
     });
     let resources = Resources {
-        cache: (config.cache.clone(), cache),
+        cache,
         egress: (config.egress.clone(), egress),
         runtime,
         functions: loaded,
@@ -101,14 +101,18 @@ fn cache_client(
     previous: Option<&Resources>,
     problems: &mut Vec<Problem>,
 ) -> Option<Cache> {
-    if let Some((settings, cache)) = previous.map(|previous| &previous.cache)
-        && *settings == config.cache
+    if let Some(cache) = previous.map(|previous| &previous.cache)
+        && cache.suits(&config.cache)
     {
         return Some(cache.clone());
     }
     Cache::new(&config.cache)
         .inspect_err(|error| {
-            problems.push(config.problem("cache", error, "correct the settings of the cache"));
+            let path = match error.key() {
+                Some(key) => format!("cache.{key}"),
+                None => "cache".to_owned(),
+            };
+            problems.push(config.problem(&path, error, "correct the settings of the cache"));
         })
         .ok()
 }

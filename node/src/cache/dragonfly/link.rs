@@ -7,17 +7,17 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface};
+use fred::interfaces::ClientLike;
 use fred::types::ConnectHandle;
-use fred::types::config::{
-    Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig,
-};
+use fred::types::config::{ConnectionConfig, Options, PerformanceConfig, Server, TcpConfig};
+use futures_util::future::join_all;
 use tokio::select;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{CacheError, Status, StoreUrl};
+use super::backoff::Backoff;
+use super::{CacheError, Status, Target};
 
 /// Calls that may be on one connection: sent, or about to be. One more fails at once.
 const CALLS: usize = 1024;
@@ -26,20 +26,23 @@ const CALLS: usize = 1024;
 /// forgets to send what is left in it.
 const QUEUE: usize = CALLS + 64;
 
-/// How long connecting may take, logging in may take, and a connection on which a call timed out
-/// may stay silent.
+/// How long each step of connecting may take, logging in may take, and a connection on which a
+/// call timed out may stay silent.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The pause before connecting again, in milliseconds: doubled from the first to the last, so
-/// that a store which is back is found in well under a second.
-const FIRST_PAUSE: u32 = 50;
-const LAST_PAUSE: u32 = 500;
+/// How long all steps together may take: of a cluster there are connections to every node.
+const OPENING: Duration = Duration::from_secs(5);
+
+/// How often one command of a cluster may be sent, if other servers are named in answer. One that
+/// was lost with its connection is never sent again.
+const HOPS: u32 = 3;
 
 /// A connection that may be open.
 pub(super) struct Link {
     client: ArcSwapOption<Client>,
     calls: Arc<Semaphore>,
     suspected: Notify,
+    demoted: Notify,
 }
 
 /// The right to one call on an open connection.
@@ -62,7 +65,8 @@ struct Connection(ConnectHandle);
 /// How one connection went.
 enum End {
     NeverOpened(String),
-    Closed(String),
+    /// After having been open for so long.
+    Closed(String, Duration),
 }
 
 /// Bytes whose owner gives `permit` back.
@@ -82,6 +86,7 @@ impl Link {
             client: ArcSwapOption::empty(),
             calls: Arc::new(Semaphore::new(CALLS)),
             suspected: Notify::new(),
+            demoted: Notify::new(),
         }
     }
 
@@ -105,57 +110,81 @@ impl Link {
         self.suspected.notify_one();
     }
 
+    /// Has the connection opened anew if that may lead elsewhere, because its server takes no
+    /// writes.
+    pub(super) fn demote(&self) {
+        self.demoted.notify_one();
+    }
+
     /// Opens the connection, and again whenever it is gone, until the task is dropped.
     ///
     /// Each time with a new client: one that lost its connection keeps what was queued for it.
     pub(super) async fn keep_open(
         self: Arc<Self>,
-        url: StoreUrl,
+        target: Arc<Target>,
         timeout: Duration,
         status: Arc<Status>,
     ) {
-        let mut pauses = pauses();
+        let mut backoff = Backoff::new();
+        // Links begin with different hosts too.
+        let mut attempt = fastrand::usize(..1024);
         loop {
-            match self.open(client(&url, timeout), &status).await {
-                End::NeverOpened(why) => status.unreachable(&why),
-                End::Closed(why) => {
-                    status.closed(&why);
-                    pauses = self::pauses();
+            attempt = attempt.wrapping_add(1);
+            let client = client(&target, attempt, timeout);
+            let open = match self.open(client, &target, &status).await {
+                End::NeverOpened(why) => {
+                    status.unreachable(&why);
+                    Duration::ZERO
                 }
-            }
-            sleep(pause(&mut pauses)).await;
+                End::Closed(why, open) => {
+                    status.closed(&why);
+                    open
+                }
+            };
+            sleep(backoff.pause(open)).await;
         }
     }
 
     /// Opens one connection and watches over it until it ends.
-    async fn open(&self, client: Client, status: &Status) -> End {
-        let mut opened = client.reconnect_rx();
+    async fn open(&self, client: Client, target: &Target, status: &Status) -> End {
         let mut connection = Connection(client.connect());
         select! {
             ended = &mut connection.0 => return End::NeverOpened(reason(ended)),
-            _ = opened.recv() => {}
+            opened = timeout(OPENING, opened(&client)) => if opened.is_err() {
+                return End::NeverOpened(format!("not connected within {OPENING:?}"));
+            },
         }
+        let since = Instant::now();
         self.client.store(Some(Arc::new(client.clone())));
         status.opened();
         let why = select! {
             ended = &mut connection.0 => reason(ended),
             () = self.silence(&client) => format!("no answer for {PATIENCE:?}"),
+            () = self.demotion(target) => "it is the primary no longer".to_owned(),
         };
         self.client.store(None);
-        End::Closed(why)
+        End::Closed(why, since.elapsed())
     }
 
     /// Ends when the connection is suspected and then does not answer a ping either: the store
     /// hangs, or the network swallows everything.
+    ///
+    /// The client's own check will not do: it counts from the last command written, and so never
+    /// ends where there is traffic.
     async fn silence(&self, client: &Client) {
-        let patient = client.with_options(&Options {
-            timeout: Some(PATIENCE),
-            ..Options::default()
-        });
         loop {
             self.suspected.notified().await;
-            let answer: Result<(), Error> = patient.ping(None).await;
-            if answer.is_err_and(|error| *error.kind() == ErrorKind::Timeout) {
+            if !all_answer(client).await {
+                return;
+            }
+        }
+    }
+
+    /// Ends when the server takes no writes and another one may.
+    async fn demotion(&self, target: &Target) {
+        loop {
+            self.demoted.notified().await;
+            if target.follows_the_primary() {
                 return;
             }
         }
@@ -178,21 +207,51 @@ impl Drop for Connection {
     }
 }
 
+/// Ends when the client has all its connections. It tells those who were listening before, hence
+/// the second look.
+async fn opened(client: &Client) {
+    const LOOK: Duration = Duration::from_millis(20);
+    while !matches!(timeout(LOOK, client.wait_for_connect()).await, Ok(Ok(()))) {}
+}
+
+/// Whether the server answers, or each one that makes up the store.
+async fn all_answer(client: &Client) -> bool {
+    let mut servers: Vec<_> = client.active_connections().into_iter().map(Some).collect();
+    if servers.is_empty() {
+        // One that would not give the connection a number.
+        servers.push(None);
+    }
+    let answers = servers.into_iter().map(|server| answers(client, server));
+    !join_all(answers).await.contains(&false)
+}
+
+/// Whether this server answers in time, be it with an error.
+async fn answers(client: &Client, server: Option<Server>) -> bool {
+    let patient = client.with_options(&Options {
+        timeout: Some(PATIENCE),
+        cluster_node: server,
+        ..Options::default()
+    });
+    let answer: Result<(), Error> = patient.ping(None).await;
+    !answer.is_err_and(|error| *error.kind() == ErrorKind::Timeout)
+}
+
 /// A client for one connection. It must not reconnect by itself: that is done here, with the
 /// calls on the old connection failed at once.
-fn client(url: &StoreUrl, timeout: Duration) -> Client {
-    let config = Config {
-        fail_fast: true,
-        ..url.config().clone()
-    };
+///
+/// It pipelines: a command is written as soon as it is there, without waiting for answers to
+/// those before it, and those that come together are written together.
+fn client(target: &Target, attempt: usize, timeout: Duration) -> Client {
     let performance = PerformanceConfig {
         default_command_timeout: timeout,
         ..PerformanceConfig::default()
     };
+    let hops = if target.redirects() { HOPS } else { 1 };
     let connection = ConnectionConfig {
         connection_timeout: PATIENCE,
         internal_command_timeout: PATIENCE,
-        max_command_attempts: 1,
+        max_command_attempts: hops,
+        max_redirections: hops,
         max_command_buffer_len: QUEUE,
         tcp: TcpConfig {
             nodelay: Some(true),
@@ -200,15 +259,8 @@ fn client(url: &StoreUrl, timeout: Duration) -> Client {
         },
         ..ConnectionConfig::default()
     };
+    let config = target.config(attempt);
     Client::new(config, Some(performance), Some(connection), None)
-}
-
-fn pauses() -> ReconnectPolicy {
-    ReconnectPolicy::new_exponential(0, FIRST_PAUSE, LAST_PAUSE, 2)
-}
-
-fn pause(pauses: &mut ReconnectPolicy) -> Duration {
-    Duration::from_millis(pauses.next_delay().unwrap_or(LAST_PAUSE.into()))
 }
 
 fn reason(ended: Result<Result<(), Error>, JoinError>) -> String {
@@ -222,17 +274,6 @@ fn reason(ended: Result<Result<(), Error>, JoinError>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_and_stay_under_the_last() {
-        let mut pauses = pauses();
-        let first = pause(&mut pauses);
-        assert!(first >= Duration::from_millis(50) && first < Duration::from_millis(150));
-        for _ in 0..100 {
-            assert!(pause(&mut pauses) <= Duration::from_millis(500));
-        }
-        assert_eq!(pause(&mut pauses), Duration::from_millis(500));
-    }
 
     #[test]
     fn charged_bytes_give_their_permit_back_with_the_last_copy() {

@@ -6,7 +6,15 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::StoreUrl;
+use super::Target;
+use crate::cache::StoreUrl;
+use crate::cache::secret::Secret;
+
+/// The longest reason in the log, in bytes: it may be the store's own words.
+const LONGEST: usize = 200;
+
+/// Servers that do not know a command repeat what came with it: a password, or what guests store.
+const REPEATED: &str = ", with args beginning with";
 
 /// The shortest time between two lines about refused operations.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(60);
@@ -14,6 +22,7 @@ const REFUSAL_INTERVAL: Duration = Duration::from_secs(60);
 /// The state of the store, shared by its connections.
 pub(super) struct Status {
     url: StoreUrl,
+    secrets: Vec<Secret>,
     state: Mutex<State>,
 }
 
@@ -33,9 +42,10 @@ enum Reach {
 // === impl Status ===
 
 impl Status {
-    pub(super) fn new(url: StoreUrl) -> Self {
+    pub(super) fn new(target: &Target) -> Self {
         Self {
-            url,
+            url: target.url().clone(),
+            secrets: target.secrets(),
             state: Mutex::default(),
         }
     }
@@ -56,15 +66,27 @@ impl Status {
     /// A connection could not be opened. `why` may be the store's own words, hence the escapes.
     pub(super) fn unreachable(&self, why: &str) {
         if self.lock().unreachable() {
-            warn!(store = %self.url, reason = ?why, "cache store unavailable");
+            warn!(store = %self.url, reason = ?self.told(why), "cache store unavailable");
         }
     }
 
     /// The store answered with an error.
     pub(super) fn refused(&self, why: &str) {
         if self.lock().refused(Instant::now()) {
-            warn!(store = %self.url, reason = ?why, "cache store refuses operations");
+            warn!(store = %self.url, reason = ?self.told(why), "cache store refuses operations");
         }
+    }
+
+    /// What of a reason may be logged.
+    fn told(&self, why: &str) -> String {
+        let why = why.split(REPEATED).next().unwrap_or_default();
+        let hide = |text: String, secret: &Secret| text.replace(secret.reveal(), "***");
+        let mut why = self.secrets.iter().fold(why.to_owned(), hide);
+        if why.len() > LONGEST {
+            why.truncate(why.floor_char_boundary(LONGEST));
+            why.push('…');
+        }
+        why
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,6 +129,30 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::access::Access;
+
+    #[test]
+    fn a_reason_shows_no_password_and_nothing_that_was_sent() {
+        let url = "redis://user:hunter2@store".parse().unwrap();
+        let status = Status::new(&Target::new(&url, &Access::default()).unwrap());
+        for (why, told) in [
+            (
+                "WRONGPASS invalid username-password pair",
+                "WRONGPASS invalid username-password pair",
+            ),
+            (
+                "ERR no such user: user hunter2",
+                "ERR no such user: user ***",
+            ),
+            (
+                "ERR unknown command `AUTH`, with args beginning with: `hunter2`, ",
+                "ERR unknown command `AUTH`",
+            ),
+        ] {
+            assert_eq!(status.told(why), told);
+        }
+        assert!(status.told(&"ä".repeat(1_000_000)).len() < 210);
+    }
 
     #[test]
     fn only_changes_are_announced() {

@@ -10,7 +10,7 @@ use super::server::{Server, free_port};
 use super::{Cache, CacheError, assert_fails_in_time, cache_at, namespace, until, until_it_works};
 
 /// How soon a store that is back must be used again.
-const RECOVERY: Duration = Duration::from_secs(1);
+pub(super) const RECOVERY: Duration = Duration::from_secs(1);
 
 async fn until_unavailable(cache: &Cache) {
     let namespace = namespace();

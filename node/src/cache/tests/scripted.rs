@@ -1,40 +1,135 @@
 //! A store that answers what a test tells it to, where a real one would not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use super::{Cache, CacheError, assert_fails_in_time, cache_at, until_it_works};
+use super::{
+    Cache, CacheError, LONG, assert_fails_in_time, cache_at, namespace, until, until_it_works,
+};
 
-/// A store that logs clients in as usual and gives `answer` to every `GET`; with an empty answer
-/// it hangs up instead.
-async fn store_answering(answer: &'static [u8]) -> (Cache, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mut store = JoinSet::new();
-    store.spawn(async move {
-        let mut clients = JoinSet::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            clients.spawn(serve(stream, answer));
-        }
-    });
-    let cache = cache_at(&format!("redis://127.0.0.1:{port}"));
-    (cache, store)
+/// What follows on a command.
+#[derive(Clone)]
+pub(super) enum Answer {
+    /// These bytes.
+    Bytes(Arc<[u8]>),
+    /// These, and they once more, without end.
+    Endless(&'static [u8]),
+    /// These, after a second.
+    Late(&'static [u8]),
+    /// These, and then the connection is reset.
+    Reset(&'static [u8]),
+    /// These, and then the connection ends.
+    HangUp,
 }
 
-async fn serve(stream: TcpStream, answer: &'static [u8]) {
+pub(super) fn answer_with(bytes: impl AsRef<[u8]>) -> Answer {
+    Answer::Bytes(bytes.as_ref().into())
+}
+
+/// Logs clients in as usual and answers other commands as told; it ends with this.
+pub(super) struct Scripted {
+    port: u16,
+    accepted: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+type Script = Arc<dyn Fn(&[Vec<u8>]) -> Answer + Send + Sync>;
+
+// === impl Scripted ===
+
+impl Scripted {
+    pub(super) async fn start(
+        script: impl Fn(&[Vec<u8>]) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::serving(Arc::new(move |command: &[Vec<u8>]| {
+            login(command).unwrap_or_else(|| script(command))
+        }))
+        .await
+    }
+
+    /// One that begins to misbehave when a client logs in.
+    async fn start_rude(answer: Answer) -> Self {
+        Self::serving(Arc::new(move |_: &[Vec<u8>]| answer.clone())).await
+    }
+
+    async fn serving(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        let count = accepted.clone();
+        tasks.spawn(async move {
+            let mut clients = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                clients.spawn(serve(stream, script.clone()));
+            }
+        });
+        Self {
+            port,
+            accepted,
+            _tasks: tasks,
+        }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn cache(&self) -> Cache {
+        cache_at(&format!("redis://127.0.0.1:{}", self.port))
+    }
+
+    fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+}
+
+fn login(command: &[Vec<u8>]) -> Option<Answer> {
+    let answer = match command[0].as_slice() {
+        b"PING" => &b"+PONG\r\n"[..],
+        b"CLIENT" => b":1\r\n",
+        b"INFO" => b"$0\r\n\r\n",
+        b"ROLE" => b"*1\r\n$6\r\nmaster\r\n",
+        _ => return None,
+    };
+    Some(answer_with(answer))
+}
+
+async fn serve(stream: TcpStream, script: Script) {
     let mut stream = BufReader::new(stream);
     while let Some(command) = command(&mut stream).await {
-        let reply = match command[0].as_slice() {
-            b"PING" => b"+PONG\r\n",
-            b"CLIENT" => &b":1\r\n"[..],
-            b"INFO" => b"$0\r\n\r\n",
-            _ if answer.is_empty() => return,
-            _ => answer,
-        };
-        if stream.write_all(reply).await.is_err() {
+        if follow(&mut stream, script(&command)).await.is_none() {
             return;
         }
+    }
+}
+
+/// `None` when the connection is over.
+async fn follow(stream: &mut BufReader<TcpStream>, answer: Answer) -> Option<()> {
+    match answer {
+        Answer::Bytes(bytes) => stream.write_all(&bytes).await.ok(),
+        Answer::Endless(bytes) => {
+            let bytes = bytes.repeat((64 * 1024 / bytes.len()).max(1));
+            while stream.write_all(&bytes).await.is_ok() {}
+            None
+        }
+        Answer::Late(bytes) => {
+            sleep(Duration::from_secs(1)).await;
+            stream.write_all(bytes).await.ok()
+        }
+        Answer::Reset(bytes) => {
+            stream.write_all(bytes).await.ok();
+            stream.get_ref().set_zero_linger().ok();
+            None
+        }
+        Answer::HangUp => None,
     }
 }
 
@@ -65,6 +160,11 @@ async fn first_error(cache: &Cache) -> CacheError {
     }
 }
 
+async fn store_answering(answer: Answer) -> (Cache, Scripted) {
+    let store = Scripted::start(move |_| answer.clone()).await;
+    (store.cache(), store)
+}
+
 #[tokio::test]
 async fn errors_of_the_store_are_refusals() {
     for answer in [
@@ -72,38 +172,123 @@ async fn errors_of_the_store_are_refusals() {
         b"-OOM command not allowed when used memory > 'maxmemory'\r\n",
         b"-READONLY You can't write against a read only replica.\r\n",
         b"-NOAUTH Authentication required.\r\n",
+        b"-MASTERDOWN Link with MASTER is down\r\n",
         b"-ERR unknown\r\n",
     ] {
-        let (cache, _store) = store_answering(answer).await;
+        let (cache, _store) = store_answering(answer_with(answer)).await;
         let error = first_error(&cache).await;
         assert_eq!(error, CacheError::Refused, "{}", answer.escape_ascii());
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_end_costs_the_timeout() {
-    for answer in [&b"$2000000000\r\nabc"[..], b"$5\r\nab"] {
-        let (cache, _store) = store_answering(answer).await;
-        assert_eq!(first_error(&cache).await, CacheError::Timeout);
+async fn errors_at_login_are_an_outage() {
+    for answer in [
+        &b"-LOADING Redis is loading the dataset in memory\r\n"[..],
+        b"-NOAUTH Authentication required.\r\n",
+        b"-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+    ] {
+        let store = Scripted::start_rude(answer_with(answer)).await;
+        let cache = store.cache();
+        until(async || store.accepted(), |count| *count >= 4).await;
+        assert_eq!(assert_fails_in_time(&cache).await, CacheError::Unavailable);
     }
 }
 
 #[tokio::test]
-async fn garbage_and_hanging_up_are_errors_in_time() {
+async fn an_answer_that_does_not_end_costs_the_timeout() {
+    for answer in ["$1000000\r\nabc", "$5\r\nab", "+OK", "*2\r\n:1\r\n", "*-"] {
+        let (cache, _store) = store_answering(answer_with(answer)).await;
+        assert_eq!(first_error(&cache).await, CacheError::Timeout, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn answers_of_another_kind_are_errors_in_time() {
     for answer in [
-        &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
-        b"\0\0\0\0\r\n",
-        b"",
+        ":7\r\n",
+        "*0\r\n",
+        "*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+        "+QUEUED\r\n",
     ] {
-        let (cache, _store) = store_answering(answer).await;
+        let (cache, _store) = store_answering(answer_with(answer)).await;
+        let start = Instant::now();
+        for _ in 0..20 {
+            cache.get(&namespace(), b"k").await.ok();
+        }
+        assert!(start.elapsed() < LONG);
+        let namespace = namespace();
+        let set = cache.set(&namespace, b"k", "v".into(), 60);
+        tokio::time::timeout(Duration::from_secs(1), set)
+            .await
+            .unwrap()
+            .ok();
+    }
+}
+
+#[tokio::test]
+async fn garbage_and_broken_connections_are_errors_in_time() {
+    for answer in [
+        answer_with("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        answer_with(b"\0\0\0\0\r\n"),
+        answer_with(b"$-9\r\n"),
+        answer_with(b"$99999999999999999999999\r\n"),
+        answer_with(b"*-9\r\n"),
+        Answer::Reset(b"$5\r\nab"),
+        Answer::Reset(b""),
+        Answer::HangUp,
+    ] {
+        let (cache, _store) = store_answering(answer.clone()).await;
         for _ in 0..20 {
             assert_fails_in_time(&cache).await;
         }
+        let store = Scripted::start_rude(answer).await;
+        let cache = store.cache();
+        until(async || store.accepted(), |count| *count >= 8).await;
+        assert_eq!(assert_fails_in_time(&cache).await, CacheError::Unavailable);
     }
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_up_on_every_command_is_not_stormed() {
+    let (cache, store) = store_answering(Answer::HangUp).await;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        assert_fails_in_time(&cache).await;
+        tokio::task::yield_now().await;
+    }
+    let accepted = store.accepted();
+    assert!(accepted > 4, "it is tried again");
+    assert!(accepted < 40, "{accepted} connections in 2 s");
+}
+
+#[tokio::test]
+async fn a_slow_store_costs_the_timeout_and_nothing_piles_up() {
+    let (cache, store) = store_answering(Answer::Late(b"$1\r\nv\r\n")).await;
+    let mut timeouts = 0;
+    for _ in 0..5 {
+        let mut calls = JoinSet::new();
+        for _ in 0..1_000 {
+            let cache = cache.clone();
+            calls.spawn(async move { cache.get(&namespace(), b"k").await });
+        }
+        let start = Instant::now();
+        let results = calls.join_all().await;
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(750), "{took:?}");
+        assert!(results.iter().all(Result::is_err));
+        let is_timeout = |result: &&Result<_, _>| **result == Err(CacheError::Timeout);
+        timeouts += results.iter().filter(is_timeout).count();
+        if timeouts == 0 {
+            // It was not connected yet.
+            until(async || store.accepted(), |count| *count >= 4).await;
+        }
+    }
+    assert!(timeouts >= 1_000, "{timeouts}");
 }
 
 #[tokio::test]
 async fn an_absent_value_is_not_an_error() {
-    let (cache, _store) = store_answering(b"$-1\r\n").await;
+    let (cache, _store) = store_answering(answer_with(b"$-1\r\n")).await;
     until_it_works(&cache).await;
 }

@@ -2,22 +2,32 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 use super::LONG;
+
+/// The name of its log.
+const LOG: &str = "log";
 
 /// A server on a free port; it ends with this.
 pub(super) struct Server {
     process: Child,
     port: u16,
+    folder: TempDir,
 }
 
 /// A connection that speaks plain RESP.
 pub(super) struct Raw(BufReader<TcpStream>);
+
+fn options(port: &str) -> [&str; 6] {
+    ["--bind", "127.0.0.1", "--port", port, "--logfile", LOG]
+}
 
 /// A port nobody listens on.
 pub(super) fn free_port() -> u16 {
@@ -38,10 +48,18 @@ impl Server {
 
     /// Starts the server and waits until it takes connections.
     pub(super) fn start_with(port: u16, arguments: &[&str]) -> Self {
+        let memory_only = ["--save", "", "--appendonly", "no"];
+        let port_text = port.to_string();
+        let options = options(&port_text);
+        Self::launch(port, &[&options, &memory_only[..], arguments].concat())
+    }
+
+    fn launch(port: u16, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--port", &port.to_string()])
             .args(arguments)
+            .arg("--dir")
+            .arg(folder.path())
             .stdout(Stdio::null())
             .spawn()
             .expect("these tests need redis-server");
@@ -50,7 +68,25 @@ impl Server {
             assert!(start.elapsed() < LONG, "redis-server does not start");
             std::thread::yield_now();
         }
-        Self { process, port }
+        Self {
+            process,
+            port,
+            folder,
+        }
+    }
+
+    /// What it has written to its log so far.
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default()
+    }
+
+    /// Starts a sentinel on what its configuration says; it writes to that file.
+    pub(super) fn start_sentinel(file: &Path) -> Self {
+        let port = free_port();
+        let file = file.to_str().unwrap();
+        let port_text = port.to_string();
+        let options = options(&port_text);
+        Self::launch(port, &[&[file, "--sentinel"], &options[..]].concat())
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -76,6 +112,19 @@ impl Server {
         self.signal(Signal::SIGCONT);
     }
 
+    /// What it answers to one command, as text.
+    pub(super) fn say(&self, words: &[&str]) -> String {
+        let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
+        let answer = self.raw().ask(&words).join(&b'\n');
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Ends it; what it wrote can still be read.
+    pub(super) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
     fn signal(&self, signal: Signal) {
         let process = i32::try_from(self.process.id()).unwrap();
         kill(Pid::from_raw(process), signal).unwrap();
@@ -84,8 +133,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.kill();
     }
 }
 
