@@ -3,5 +3,6 @@
 
 mod headers;
 mod hello;
+mod patterns;
 mod rates;
 mod visits;
