@@ -21,6 +21,7 @@ mod failures;
 mod harness;
 mod loading;
 mod paths;
+mod patterns;
 mod proxying;
 mod reload;
 mod request_edits;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::harness::{Answer, Node, Origin, aegis, node, printed};
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const MODULE: &str = "wasm-edge-function-example/target/wasm32-unknown-unknown/release/aegis_edge_function_example.wasm";
+pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+pub(crate) const MODULE: &str = "wasm-edge-function-example/target/wasm32-unknown-unknown/release/aegis_edge_function_example.wasm";
 
-fn require_example() {
+pub(crate) fn require_example() {
     let built = Path::new(ROOT).join(MODULE).exists();
     assert!(
         built,

@@ -25,7 +25,7 @@ pub use pending::{Join, Pending};
 pub use reply::Reply;
 pub use request::Request;
 
-use crate::{Error, buffer, sys};
+use crate::{Error, sys};
 
 /// GET: the body of the answer.
 ///
@@ -42,8 +42,7 @@ use crate::{Error, buffer, sys};
 ///
 /// See the [module](self#errors).
 pub fn get(url: &str) -> Result<Vec<u8>, Error> {
-    reply::count();
-    buffer::bytes(sys::http_get(url.as_bytes()))
+    reply::body(sys::http_get(url.as_bytes()))
 }
 
 /// POST of a body of the given content type: the body of the answer.
@@ -60,8 +59,7 @@ pub fn get(url: &str) -> Result<Vec<u8>, Error> {
 ///
 /// See the [module](self#errors).
 pub fn post(url: &str, content_type: &str, body: impl AsRef<[u8]>) -> Result<Vec<u8>, Error> {
-    reply::count();
-    buffer::bytes(sys::http_post(
+    reply::body(sys::http_post(
         url.as_bytes(),
         body.as_ref(),
         content_type.as_bytes(),
@@ -82,8 +80,7 @@ pub fn post(url: &str, content_type: &str, body: impl AsRef<[u8]>) -> Result<Vec
 ///
 /// See the [module](self#errors).
 pub fn put(url: &str, content_type: &str, body: impl AsRef<[u8]>) -> Result<Vec<u8>, Error> {
-    reply::count();
-    buffer::bytes(sys::http_put(
+    reply::body(sys::http_put(
         url.as_bytes(),
         body.as_ref(),
         content_type.as_bytes(),
@@ -104,8 +101,7 @@ pub fn put(url: &str, content_type: &str, body: impl AsRef<[u8]>) -> Result<Vec<
 ///
 /// See the [module](self#errors).
 pub fn delete(url: &str) -> Result<Vec<u8>, Error> {
-    reply::count();
-    buffer::bytes(sys::http_delete(url.as_bytes()))
+    reply::body(sys::http_delete(url.as_bytes()))
 }
 
 #[cfg(test)]

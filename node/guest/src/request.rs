@@ -184,7 +184,7 @@ pub fn body() -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 ///
-/// Only when the node itself refuses the call.
+/// [`NotFound`](crate::Code::NotFound) where the client has no IP address.
 pub fn client_address() -> Result<IpAddr, Error> {
     buffer::text(sys::request_get_client_address())?
         .parse()

@@ -199,13 +199,11 @@ impl Host {
         let result = function().map_err(|error| error.to_string());
         let invocation = invocation::leave(outer);
         *self = invocation.host;
-        let edits = invocation.edits;
         Outcome {
             result,
             response: invocation.response,
-            request_headers: edits.headers.apply(&self.request.headers),
-            request_uri: edits.uri.unwrap_or_else(|| self.request.uri.clone()),
-            request_body: edits.body,
+            request: invocation.request,
+            request_body: invocation.edits.body,
             logs: invocation.logs,
             calls: invocation.calls,
         }

@@ -6,8 +6,8 @@ use aegis_guest::{Code, Error, cache, config, entry, fetch, log, respond, respon
 
 entry!(stale_if_error);
 
-/// How long an answer counts as new.
-const FRESH: Duration = Duration::from_secs(10);
+/// How many seconds an answer counts as new, unless `config = { fresh = "60" }` says otherwise.
+const FRESH: u64 = 10;
 
 /// How long it is kept for the day on which the source is down.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -46,9 +46,11 @@ fn ask(url: &str) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// An entry is the time until which it is fresh, in milliseconds, and the document.
+/// An entry is the time in milliseconds until which it is fresh, and the document.
 fn keep(url: &str, document: &[u8]) -> Result<(), Error> {
-    let until = (time::now() + FRESH).as_millis() as u64;
+    let fresh = config::value("fresh")?.and_then(|fresh| fresh.parse().ok());
+    let until = time::now() + Duration::from_secs(fresh.unwrap_or(FRESH));
+    let until = u64::try_from(until.as_millis()).unwrap_or(0);
     cache::set(url, [&until.to_le_bytes(), document].concat(), KEPT)
 }
 
@@ -64,6 +66,8 @@ fn answer(document: &[u8], cache: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use aegis_guest::Code;
     use aegis_guest::testing::{Host, Outcome, Reply};
 
@@ -81,7 +85,7 @@ mod tests {
         assert_eq!(served(&host.run(stale_if_error)), (Some(200), Some("miss")));
         assert_eq!(served(&host.run(stale_if_error)), (Some(200), Some("hit")));
 
-        host.advance(FRESH);
+        host.advance(Duration::from_secs(FRESH));
         for down in [Ok(Reply::new(503)), Err(Code::TimedOut)] {
             host = match down {
                 Ok(reply) => host.reply(URL, reply),

@@ -19,7 +19,7 @@ impl Pending {
     ///
     /// See the [module](super#errors).
     pub fn wait(self) -> Result<Reply, Error> {
-        Reply::receive(|| sys::http_request_wait(self.handle))
+        Reply::of(sys::http_request_wait(self.handle))
     }
 }
 

@@ -7,15 +7,16 @@ use aegis_abi::Code;
 use crate::{Error, buffer, sys};
 
 thread_local! {
-    /// How many answers this function has asked for: the node keeps the headers of the last only.
+    /// How many answers this function has got: the node keeps the headers of the last only.
     static RECEIVED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Counts an answer about to be received; its number.
-pub(super) fn count() -> u32 {
-    let number = RECEIVED.get().wrapping_add(1);
-    RECEIVED.set(number);
-    number
+/// The body that a call brought, if it did.
+pub(super) fn body(result: i32) -> Result<Vec<u8>, Error> {
+    if result >= 0 {
+        RECEIVED.set(RECEIVED.get().wrapping_add(1));
+    }
+    buffer::bytes(result)
 }
 
 /// The answer to an HTTPS call: status, headers and body.
@@ -27,10 +28,9 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Makes a call that ends with an answer, and reads that.
-    pub(super) fn receive(call: impl FnOnce() -> i32) -> Result<Self, Error> {
-        let number = count();
-        let body = buffer::bytes(call())?;
+    /// The answer that a call brought, if it did.
+    pub(super) fn of(result: i32) -> Result<Self, Error> {
+        let body = body(result)?;
         let status = sys::http_response_status();
         if status < 0 {
             return Err(Error::last());
@@ -40,7 +40,7 @@ impl Reply {
         Ok(Self {
             status,
             body,
-            number,
+            number: RECEIVED.get(),
         })
     }
 
@@ -67,16 +67,15 @@ impl Reply {
     /// The first value of a header, or `None` where the answer does not have it. The name's case
     /// does not matter.
     ///
-    /// The node keeps the headers of one answer: read them before you make or wait for the next
-    /// call.
+    /// The node keeps the headers of one answer: read them before the next one comes.
     ///
     /// # Errors
     ///
     /// [`BadArgument`](crate::Code::BadArgument) for a name that is none, a value that is not
-    /// UTF-8, and after another call.
+    /// UTF-8, and when another answer has come since.
     pub fn header(&self, name: &str) -> Result<Option<String>, Error> {
         if self.number != RECEIVED.get() {
-            let reason = "the headers of an answer are gone after the next call";
+            let reason = "the headers of an answer are gone when the next one comes";
             return Err(Error::new(Code::BadArgument, reason));
         }
         buffer::found_text(sys::http_response_header(name.as_bytes()))
@@ -103,6 +102,8 @@ mod tests {
                 assert_eq!(two.header("x-name")?.as_deref(), Some("second"));
                 let code = |reply: &fetch::Reply| reply.header("x-name").map_err(|it| it.code());
                 assert_eq!(code(&one), Err(Code::BadArgument));
+                assert!(fetch::get("https://elsewhere.example.com/").is_err());
+                assert_eq!(code(&two), Ok(Some("second".into())));
                 fetch::get(first)?;
                 assert_eq!(code(&two), Err(Code::BadArgument));
                 Ok::<(), Error>(())

@@ -77,10 +77,10 @@ impl<'a> Request<'a> {
     ///
     /// See the [module](super#errors); and [`BadArgument`](crate::Code::BadArgument) for a method
     /// or header HTTP does not allow, [`NotAllowed`](crate::Code::NotAllowed) for a header of the
-    /// node's own.
+    /// node's own and for CONNECT and TRACE, [`LimitReached`](crate::Code::LimitReached) and
+    /// [`TooLarge`](crate::Code::TooLarge) for more than 64 headers or 16 KiB of them.
     pub fn send(&self) -> Result<Reply, Error> {
-        let call = self.outgoing()?;
-        Reply::receive(|| sys::http_request(call))
+        Reply::of(sys::http_request(self.outgoing()?))
     }
 
     /// Begins the call and returns at once. It runs on while the function does other things;
@@ -182,11 +182,35 @@ mod tests {
                 assert_eq!(code(name, value), Err(Code::BadArgument), "{name} {value}");
             }
             assert_eq!(code("host", "elsewhere"), Err(Code::NotAllowed));
+            assert_eq!(code("expect", "100-continue"), Err(Code::NotAllowed));
             assert_eq!(code("x y", "1"), Err(Code::BadArgument));
             Ok::<(), Error>(())
         });
         outcome.assert_ok();
         assert!(outcome.calls().is_empty());
+    }
+
+    #[test]
+    fn methods_and_sizes_have_limits() {
+        let code = |request: Request<'_>| request.send().map(drop).map_err(|it| it.code());
+        Host::new()
+            .answer(URL, "ok")
+            .run(|| {
+                for method in ["CONNECT", "trace"] {
+                    assert_eq!(code(Request::new(method, URL)), Err(Code::NotAllowed));
+                }
+                for method in ["", "GE T", "GET\n"] {
+                    assert_eq!(code(Request::new(method, URL)), Err(Code::BadArgument));
+                }
+                let many = (0..65).fold(Request::get(URL), |it, _| it.header("x", ""));
+                assert_eq!(code(many), Err(Code::LimitReached));
+                let long = Request::get(URL).header("x", &"v".repeat(16 * 1024));
+                assert_eq!(code(long), Err(Code::TooLarge));
+                let body = vec![0; (1 << 20) + 1];
+                assert_eq!(code(Request::post(URL).body(&body)), Err(Code::TooLarge));
+                Ok::<(), Error>(())
+            })
+            .assert_ok();
     }
 
     #[test]

@@ -4,8 +4,8 @@ use crate::{Error, buffer, sys};
 
 /// Sets a header of the request, in place of all values it has.
 ///
-/// As all edits of the request it takes effect when the entry returns `Ok`: the functions that run
-/// afterwards and the upstream see it. Headers that frame the message or are the node's own are
+/// The function itself sees the change at once, the functions after it and the upstream when the
+/// entry has returned `Ok`. Headers that frame the message or are the node's own are
 /// refused, as in [`response`](crate::response).
 ///
 /// ```
@@ -118,11 +118,14 @@ mod tests {
             .header("accept", "text/html");
         let outcome = host.run(|| {
             remove_header("Cookie")?;
+            assert_eq!(request::header("cookie")?, None);
             set_header("Accept", "*/*")?;
             add_header("x-tag", "one")?;
             add_header("x-tag", "two")?;
             set_uri("/page-b?a=1")?;
-            set_body("new")
+            assert_eq!(request::path()?, "/page-b");
+            set_body("new")?;
+            request::body().map(|body| assert_eq!(body, b"new"))
         });
         outcome.assert_ok();
         assert!(!outcome.is_terminated());
@@ -153,6 +156,7 @@ mod tests {
             .run(|| {
                 assert_eq!(set("host", "elsewhere"), Err(Code::NotAllowed));
                 assert_eq!(set("x-forwarded-for", "::1"), Err(Code::NotAllowed));
+                assert_eq!(set("expect", "100-continue"), Err(Code::NotAllowed));
                 assert_eq!(set("x y", "1"), Err(Code::BadArgument));
                 assert_eq!(set("x", "1\nhost: a"), Err(Code::BadArgument));
                 for bad in [

@@ -97,47 +97,47 @@ pub(crate) fn shared_buffer(length: usize) -> Option<Vec<u8>> {
 }
 
 pub(crate) fn request_get_method() -> i32 {
-    yielding(|invocation| Ok(invocation.host.request.method()))
+    yielding(|invocation| Ok(invocation.request.method()))
 }
 
 pub(crate) fn request_get_uri() -> i32 {
-    yielding(|invocation| Ok(invocation.host.request.uri()))
+    yielding(|invocation| Ok(invocation.request.uri()))
 }
 
 pub(crate) fn request_get_header(name: &[u8]) -> i32 {
-    yielding(|invocation| invocation.host.request.header(name))
+    yielding(|invocation| invocation.request.header(name))
 }
 
 pub(crate) fn request_get_header_names() -> i32 {
-    yielding(|invocation| Ok(invocation.host.request.header_names()))
+    yielding(|invocation| Ok(invocation.request.header_names()))
 }
 
 pub(crate) fn request_get_body() -> i32 {
-    yielding(|invocation| invocation.host.request.body())
+    yielding(|invocation| invocation.request.body())
 }
 
 pub(crate) fn request_get_client_address() -> i32 {
-    yielding(|invocation| Ok(invocation.host.request.client_address()))
+    yielding(|invocation| Ok(invocation.request.client_address()))
 }
 
 pub(crate) fn request_set_header(name: &[u8], value: &[u8]) -> i32 {
-    act(|invocation| invocation.request_edits()?.headers.set(name, value))
+    act(|invocation| invocation.edit(|edits| edits.set_header(name, value)))
 }
 
 pub(crate) fn request_add_header(name: &[u8], value: &[u8]) -> i32 {
-    act(|invocation| invocation.request_edits()?.headers.add(name, value))
+    act(|invocation| invocation.edit(|edits| edits.add_header(name, value)))
 }
 
 pub(crate) fn request_remove_header(name: &[u8]) -> i32 {
-    act(|invocation| invocation.request_edits()?.headers.remove(name))
+    act(|invocation| invocation.edit(|edits| edits.remove_header(name)))
 }
 
 pub(crate) fn request_set_uri(uri: &[u8]) -> i32 {
-    act(|invocation| invocation.request_edits()?.set_uri(uri))
+    act(|invocation| invocation.edit(|edits| edits.set_uri(uri)))
 }
 
 pub(crate) fn request_set_body(body: &[u8]) -> i32 {
-    act(|invocation| invocation.request_edits()?.set_body(body))
+    act(|invocation| invocation.edit(|edits| edits.set_body(body)))
 }
 
 pub(crate) fn request_terminate(status: i32) -> i32 {

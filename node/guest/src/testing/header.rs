@@ -21,6 +21,14 @@ pub(super) fn own_name(bytes: &[u8]) -> Result<String, Failure> {
     name(bytes)
 }
 
+/// As [`own_name`], of a request: whether to wait for a go-ahead is the node's to say.
+pub(super) fn own_request_name(bytes: &[u8]) -> Result<String, Failure> {
+    if bytes.eq_ignore_ascii_case(b"expect") {
+        return Err(Failure(Code::NotAllowed, "the header is the node's own"));
+    }
+    own_name(bytes)
+}
+
 /// A value: visible characters, spaces, tabs, and anything beyond ASCII.
 pub(super) fn value(value: &[u8]) -> Result<Vec<u8>, Failure> {
     let allowed = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);

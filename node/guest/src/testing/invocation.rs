@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use aegis_abi::{Code, FAILURE, MAX_LOG_RECORD};
 
 use super::remote::Flight;
+use super::request::Request;
 use super::request_edits::RequestEdits;
 use super::response::Response;
 use super::{Call, Failure, Host, Reply};
@@ -30,6 +31,8 @@ pub(super) enum Phase {
 pub(crate) struct Invocation {
     pub(crate) host: Host,
     pub(crate) response: Response,
+    /// With the function's edits.
+    pub(crate) request: Request,
     pub(super) edits: RequestEdits,
     phase: Phase,
     /// By handle; `None` once waited for.
@@ -94,16 +97,22 @@ pub(crate) fn yielding(call: impl FnOnce(&mut Invocation) -> Result<Vec<u8>, Fai
 impl Invocation {
     pub(super) fn new(host: Host, phase: Phase) -> Self {
         Self {
+            request: host.request.clone(),
             host,
             phase,
             ..Self::default()
         }
     }
 
-    /// What only the request phase may change.
-    pub(crate) fn request_edits(&mut self) -> Result<&mut RequestEdits, Failure> {
+    /// Changes the request, which only the request phase may.
+    pub(crate) fn edit(
+        &mut self,
+        edit: impl FnOnce(&mut RequestEdits) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         self.require(Phase::Request)?;
-        Ok(&mut self.edits)
+        edit(&mut self.edits)?;
+        self.request = self.edits.apply(&self.host.request);
+        Ok(())
     }
 
     pub(crate) fn terminate(&mut self, status: i32) -> Result<(), Failure> {
@@ -153,7 +162,6 @@ impl Invocation {
             .and_then(Option::take)
             .ok_or(NO_CALL)?;
         self.host.now = self.host.now.max(flight.done);
-        self.last = None;
         let reply = flight.answer?;
         let body = reply.fetched_body()?;
         self.last = Some(reply);

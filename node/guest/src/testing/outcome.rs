@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Call;
+use super::request::Request;
 use super::response::Response;
 
 /// What a function returned, did to request and response, logged and called.
@@ -10,8 +11,7 @@ use super::response::Response;
 pub struct Outcome {
     pub(super) result: Result<(), String>,
     pub(super) response: Response,
-    pub(super) request_uri: String,
-    pub(super) request_headers: Vec<(String, Vec<u8>)>,
+    pub(super) request: Request,
     pub(super) request_body: Option<Vec<u8>>,
     pub(super) logs: Vec<String>,
     pub(super) calls: Vec<Call>,
@@ -72,18 +72,18 @@ impl Outcome {
 
     /// The path and query that later functions and the upstream see.
     pub fn request_uri(&self) -> &str {
-        &self.request_uri
+        &self.request.uri
     }
 
     /// The first value of a header of the request that later functions and the upstream see,
     /// whatever the case of its name, if it is text.
     pub fn request_header(&self, name: &str) -> Option<&str> {
-        first(&self.request_headers, name)
+        first(&self.request.headers, name)
     }
 
     /// All headers of that request, names in lower case, values with what is not text replaced.
     pub fn request_headers(&self) -> Vec<(&str, Cow<'_, str>)> {
-        texts(&self.request_headers)
+        texts(&self.request.headers)
     }
 
     /// The body set for that request, or `None`: the client's.

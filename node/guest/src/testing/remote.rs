@@ -11,6 +11,12 @@ use crate::sys::Outgoing;
 /// How long a call may take, on every node.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many headers a call may have, on every node.
+const MAX_HEADERS: usize = 64;
+
+/// How long they may be together, as lines: 16 KiB.
+const MAX_HEADER_SIZE: usize = 16 * 1024;
+
 /// An HTTPS call a function made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -29,29 +35,52 @@ pub struct Call {
 impl Call {
     /// What the function asks for, if it is something HTTP can say.
     pub(super) fn parse(outgoing: Outgoing<'_>) -> Result<Self, Failure> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if !header::is_token(outgoing.method) {
-            return Err(Failure(Code::BadArgument, "not a method"));
-        }
-        let mut headers = Vec::new();
-        for line in outgoing.headers.split(|byte| *byte == b'\n') {
-            if !line.is_empty() {
-                let (name, value) = split(line)?;
-                headers.push((header::own_name(name)?, text(&header::value(value)?)));
-            }
-        }
+        let headers = headers(outgoing.headers)?;
         let content_type = headers
             .iter()
             .find(|(name, _)| name == "content-type")
             .map_or(String::new(), |(_, value)| value.clone());
         Ok(Self {
-            method: text(outgoing.method),
+            method: method(outgoing.method)?,
             url: text(outgoing.url),
             headers,
             content_type,
             body: outgoing.body.to_vec(),
         })
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn method(bytes: &[u8]) -> Result<String, Failure> {
+    if !header::is_token(bytes) {
+        return Err(Failure(Code::BadArgument, "not a method"));
+    }
+    if [b"CONNECT".as_slice(), b"TRACE"].contains(&bytes.to_ascii_uppercase().as_slice()) {
+        return Err(Failure(Code::NotAllowed, "the method is not allowed"));
+    }
+    Ok(text(bytes))
+}
+
+fn headers(lines: &[u8]) -> Result<Vec<(String, String)>, Failure> {
+    if lines.len() > MAX_HEADER_SIZE {
+        return Err(Failure(Code::TooLarge, "the headers are too long"));
+    }
+    let mut headers = Vec::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        if line.is_empty() {
+            continue;
+        }
+        if headers.len() == MAX_HEADERS {
+            return Err(Failure(Code::LimitReached, "too many headers"));
+        }
+        let (name, value) = split(line)?;
+        let name = header::own_request_name(name)?;
+        headers.push((name, text(&header::value(value)?)));
+    }
+    Ok(headers)
 }
 
 fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Failure> {

@@ -4,7 +4,7 @@ use aegis_abi::Code;
 
 use super::{Failure, header};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(super) method: String,
     pub(super) uri: String,

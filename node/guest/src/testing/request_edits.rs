@@ -3,17 +3,34 @@
 use aegis_abi::{Code, MAX_URL};
 
 use super::Failure;
+use super::header;
 use super::header_edits::HeaderEdits;
+use super::request::Request;
 use super::response::MAX_BODY;
 
 #[derive(Debug, Default)]
 pub(crate) struct RequestEdits {
-    pub(crate) headers: HeaderEdits,
-    pub(super) uri: Option<String>,
+    headers: HeaderEdits,
+    uri: Option<String>,
     pub(super) body: Option<Vec<u8>>,
 }
 
 impl RequestEdits {
+    pub(crate) fn set_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Failure> {
+        header::own_request_name(name)?;
+        self.headers.set(name, value)
+    }
+
+    pub(crate) fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Failure> {
+        header::own_request_name(name)?;
+        self.headers.add(name, value)
+    }
+
+    pub(crate) fn remove_header(&mut self, name: &[u8]) -> Result<(), Failure> {
+        header::own_request_name(name)?;
+        self.headers.remove(name)
+    }
+
     /// Takes what looks like a path and query; the test host does not normalise it.
     pub(crate) fn set_uri(&mut self, uri: &[u8]) -> Result<(), Failure> {
         if uri.len() > MAX_URL {
@@ -35,5 +52,16 @@ impl RequestEdits {
         }
         self.body = Some(body.to_vec());
         Ok(())
+    }
+
+    /// The request after the edits.
+    pub(super) fn apply(&self, request: &Request) -> Request {
+        Request {
+            method: request.method.clone(),
+            uri: self.uri.as_ref().unwrap_or(&request.uri).clone(),
+            headers: self.headers.apply(&request.headers),
+            body: self.body.as_ref().or(request.body.as_ref()).cloned(),
+            client_address: request.client_address.clone(),
+        }
     }
 }
