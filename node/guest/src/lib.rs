@@ -1,8 +1,8 @@
 //! Write AEGIS edge functions in Rust.
 //!
 //! An edge function is a Rust function taking nothing and returning a `Result`, made callable by
-//! [`entry!`]. It looks at the request, and then answers it, changes the response that will come
-//! from the upstream, or does nothing:
+//! [`entry!`]. It looks at the request, and then answers it, changes it, changes the response that
+//! will come from the upstream, or does nothing:
 //!
 //! ```
 //! use aegis_guest::{Error, request, respond};
@@ -57,3 +57,8 @@ pub mod time;
 pub use aegis_abi::Code;
 pub use error::Error;
 pub use response::respond;
+
+/// Holds the guide's examples to what the crate offers.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/WASM_EDGE_FUNCTIONS.md")]
+struct Guide;
