@@ -4,8 +4,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::budget::Charge;
@@ -64,9 +65,15 @@ impl Calls {
         F: Future<Output = Result<Reply, EgressError>> + Send + 'static,
     {
         let handle = Handle(self.slots.len());
-        let (places, charge) = (Arc::clone(&self.places), Arc::clone(&held));
+        let charge = Arc::clone(&held);
+        // Asked for here, not in the task: the queue is in the order of the starts.
+        let mut place = Box::pin(Arc::clone(&self.places).acquire_owned());
+        let free = (&mut place).now_or_never();
         let task = self.tasks.spawn(async move {
-            let _place: Option<OwnedSemaphorePermit> = places.acquire_owned().await.ok();
+            let _place = match free {
+                Some(place) => place,
+                None => place.await,
+            };
             let result = call.await;
             charge.correct(result.as_ref().map_or(0, Reply::size));
             let result = Some(result);
