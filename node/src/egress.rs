@@ -9,7 +9,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,21 +18,28 @@ use ipnet::IpNet;
 mod address;
 mod allow;
 mod body;
+mod caller;
 mod client;
 mod error;
 mod journal;
+mod own;
+mod pool;
 mod redirect;
 mod resolve;
 mod roots;
 mod target;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use self::address::is_public;
 pub use self::allow::{AllowEntry, AllowList, EntryError};
+pub use self::caller::Caller;
 pub use self::client::Client;
-pub use self::error::{BuildError, Denial, EgressError, Part};
+pub use self::error::{BuildError, Crowd, Denial, EgressError, Part};
+pub use self::own::OwnAddresses;
 pub use self::target::{Host, Target, UrlError};
+pub use self::verdict::Verdict;
 
 /// Longest time of one call, from resolving the name to the body's last byte,
 /// redirects included.
@@ -54,6 +60,13 @@ pub const MAX_REDIRECTS: usize = 3;
 /// Largest header of a response: names and values together, in bytes.
 pub const MAX_RESPONSE_HEADER: usize = 64 * 1024;
 
+/// Calls under way at once, of all functions together: one for each invocation that a node
+/// has by default. Past it a call is refused, since a queue could only make it late.
+pub const MAX_CALLS: usize = 4096;
+
+/// Those of one function: the others always find a place.
+pub const MAX_FUNCTION_CALLS: usize = MAX_CALLS / 2;
+
 /// What the operator decides about egress. The default allows nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
@@ -70,8 +83,8 @@ pub struct Settings {
 /// One HTTPS request a function makes.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Name of the function, for the log.
-    pub caller: Arc<str>,
+    /// Id of the client's request it is made for, for the log.
+    pub request_id: String,
     /// Any method but CONNECT and TRACE.
     pub method: Method,
     /// The URL as the guest wrote it; nothing of it is trusted.

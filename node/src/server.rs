@@ -155,6 +155,7 @@ fn serve(
     // Whoever can connect can also stop it properly.
     let stops = drain::stops(&proxy_runtime)?;
     let sockets = sockets::bind(&config.listeners)?;
+    built.resources.own.announce(sockets.addresses());
     let activity = Arc::new(Activity::default());
     let connection_limits = Arc::new(ArcSwap::from_pointee(config.server.limits.clone()));
     // Moved: kept here, the first snapshot would outlive all reloads.

@@ -1,6 +1,7 @@
 //! Where the node's words go: the log to stderr, the access log to stdout.
 
 mod access_log;
+mod complaints;
 
 use std::io::IsTerminal;
 
@@ -8,6 +9,7 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 pub use access_log::AccessLogWriter;
+pub(crate) use complaints::Complaints;
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

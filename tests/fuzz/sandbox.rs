@@ -12,7 +12,7 @@ use aegis_node::edge::{
     FunctionSettings, InstancePolicy, Limits, Link, LoadError, Outcome, PAGE_SIZE, Record, Request,
     Runtime, Services, Settings,
 };
-use aegis_node::egress::{self, Client};
+use aegis_node::egress::{self, Client, OwnAddresses};
 use bytes::Bytes;
 use fastrand::Rng;
 use http::{HeaderMap, HeaderValue, Method};
@@ -221,7 +221,7 @@ fn services(io: &tokio::runtime::Runtime) -> Services {
         },
         ..cache::Settings::default()
     };
-    let egress = Client::new(&egress::Settings::default()).unwrap();
+    let egress = Client::new(&egress::Settings::default(), OwnAddresses::default()).unwrap();
     Services {
         cache: Cache::new(&cache).unwrap(),
         egress: Arc::new(egress),

@@ -1,7 +1,9 @@
 //! HTTPS calls of guests: what succeeds, and what is refused before a connection is opened.
 
 mod allowed;
+mod audit;
 mod concurrent;
+mod connections;
 mod refused;
 mod requests;
 

@@ -12,7 +12,7 @@ use super::interface::missing;
 use super::limits::Limits;
 use super::record::Phase;
 use crate::cache::Namespace;
-use crate::egress::AllowList;
+use crate::egress::Caller;
 
 /// A pre-linked module and its grants. Nothing about it is looked up again per request.
 pub(super) struct Program {
@@ -21,7 +21,8 @@ pub(super) struct Program {
     pub(super) pre: InstancePre<Guest>,
     pub(super) exports: Exports,
     pub(super) body: BodyAccess,
-    pub(super) egress: AllowList,
+    /// Within its grant.
+    pub(super) egress: Arc<Caller>,
     pub(super) namespace: Namespace,
     pub(super) config: BTreeMap<String, String>,
     pub(super) limits: Limits,
@@ -61,12 +62,13 @@ impl Program {
         exports: Exports,
         services: Services,
     ) -> Self {
+        let name = settings.name.into();
         Self {
-            name: settings.name.into(),
+            egress: services.egress.caller(&name, &settings.egress),
+            name,
             pre,
             exports,
             body: settings.body,
-            egress: settings.egress,
             namespace: settings.namespace,
             config: settings.config,
             limits: settings.limits,

@@ -1,9 +1,11 @@
 //! Which addresses egress may connect to: public ones, and the operator's
 //! exceptions. Pure, and decided on the address itself, never on its text.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::own::OwnAddresses;
 
 /// IPv4 blocks that are not the public internet: the IANA IPv4
 /// special-purpose address registry (RFC 6890), multicast, and the one cloud
@@ -51,6 +53,16 @@ const SPECIAL_V6: [Ipv6Net; 5] = [
 #[derive(Clone, Debug, Default)]
 pub(super) struct AddressPolicy {
     exempt: Vec<IpNet>,
+    own: OwnAddresses,
+}
+
+/// Why an address is none to connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Neither public nor exempt.
+    NotPublic,
+    /// The node listens there; no exemption covers that.
+    Own,
 }
 
 /// Whether the address belongs to the public internet.
@@ -81,15 +93,23 @@ const fn v6(segments: [u16; 3], length: u8) -> Ipv6Net {
 // === impl AddressPolicy ===
 
 impl AddressPolicy {
-    pub(super) fn new(exempt: &[IpNet]) -> Self {
+    pub(super) fn new(exempt: &[IpNet], own: OwnAddresses) -> Self {
         Self {
             exempt: exempt.to_vec(),
+            own,
         }
     }
 
     /// Whether the node may connect to this address.
-    pub(super) fn permits(&self, address: IpAddr) -> bool {
-        is_public(address) || self.exempt.iter().any(|net| net.contains(&address))
+    pub(super) fn check(&self, address: SocketAddr) -> Result<(), Refusal> {
+        let ip = address.ip();
+        if !is_public(ip) && !self.exempt.iter().any(|net| net.contains(&ip)) {
+            return Err(Refusal::NotPublic);
+        }
+        match self.own.include(address) {
+            true => Err(Refusal::Own),
+            false => Ok(()),
+        }
     }
 }
 

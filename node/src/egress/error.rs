@@ -3,13 +3,15 @@
 //! the sources are for the log.
 
 use std::error::Error as StdError;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::address::Refusal;
 use super::resolve::ResolveError;
 use super::target::UrlError;
+use super::verdict::Verdict;
 use super::{MAX_REDIRECTS, MAX_REQUEST_BODY, MAX_RESPONSE, MAX_RESPONSE_HEADER};
 
 /// Why no client can be built from the settings.
@@ -68,6 +70,9 @@ pub enum EgressError {
     /// An address of the host is not public, and not exempt.
     #[error("the host's address is not public")]
     AddressRefused(IpAddr),
+    /// The call would come back to the node.
+    #[error("the host's address is the node's own")]
+    OwnAddress(SocketAddr),
     /// The name has no address, or no resolver answered.
     #[error("the host's name cannot be resolved")]
     Resolve(#[source] reqwest::Error),
@@ -89,6 +94,9 @@ pub enum EgressError {
     /// All calls together hold as much as they may.
     #[error("there is no memory left for the response")]
     NoRoom,
+    /// As many calls as there may be are under way.
+    #[error("{0}")]
+    Busy(Crowd),
     /// A redirect after the last one followed.
     #[error("more than {MAX_REDIRECTS} redirects")]
     TooManyRedirects,
@@ -106,6 +114,17 @@ pub enum Denial {
     /// CONNECT would open a tunnel, TRACE reflects headers.
     #[error("the method is not allowed")]
     Method,
+}
+
+/// Whose calls are too many.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Crowd {
+    /// Those of all functions.
+    #[error("the node has too many calls under way")]
+    Node,
+    /// Those of the function.
+    #[error("the function has too many calls under way")]
+    Function,
 }
 
 /// What of a call is too large.
@@ -144,26 +163,30 @@ impl BuildError {
 impl EgressError {
     /// One word for logs and metrics.
     #[must_use]
-    pub fn verdict(&self) -> &'static str {
+    pub fn verdict(&self) -> Verdict {
         match self {
-            Self::BadUrl(_) => "bad-url",
-            Self::NotAllowed(_) => "not-allowed",
-            Self::AddressRefused(_) => "address-refused",
-            Self::Resolve(_) => "resolve",
-            Self::Connect(_) => "connect",
-            Self::Tls(_) => "tls",
-            Self::Transport(_) => "transport",
-            Self::Timeout => "timeout",
-            Self::TooLarge(_) => "too-large",
-            Self::TooManyRedirects => "too-many-redirects",
-            Self::NoRoom => "no-room",
+            Self::BadUrl(_) => Verdict::BadUrl,
+            Self::NotAllowed(_) => Verdict::NotAllowed,
+            Self::AddressRefused(_) => Verdict::AddressRefused,
+            Self::OwnAddress(_) => Verdict::OwnAddress,
+            Self::Resolve(_) => Verdict::Resolve,
+            Self::Connect(_) => Verdict::Connect,
+            Self::Tls(_) => Verdict::Tls,
+            Self::Transport(_) => Verdict::Transport,
+            Self::Timeout => Verdict::Timeout,
+            Self::TooLarge(_) => Verdict::TooLarge,
+            Self::TooManyRedirects => Verdict::TooManyRedirects,
+            Self::NoRoom => Verdict::NoRoom,
+            Self::Busy(_) => Verdict::Busy,
         }
     }
 
     /// The whole story, addresses included: for the operator, never for guests.
     pub(super) fn detail(&self) -> String {
-        if let Self::AddressRefused(address) = self {
-            return format!("{self}: {address}");
+        match self {
+            Self::AddressRefused(address) => return format!("{self}: {address}"),
+            Self::OwnAddress(address) => return format!("{self}: {address}"),
+            _ => {}
         }
         let mut text = self.to_string();
         for cause in causes(self).skip(1) {
@@ -178,7 +201,8 @@ impl From<reqwest::Error> for EgressError {
         // The URL's path and query are the guest's business, not the log's.
         let error = error.without_url();
         match cause_of(&error) {
-            Cause::Refused(address) => Self::AddressRefused(address),
+            Cause::Refused(address, Refusal::NotPublic) => Self::AddressRefused(address.ip()),
+            Cause::Refused(address, Refusal::Own) => Self::OwnAddress(address),
             Cause::Name => Self::Resolve(error),
             Cause::Tls => Self::Tls(error),
             // The connector's own limit is the same five seconds.
@@ -190,7 +214,7 @@ impl From<reqwest::Error> for EgressError {
 }
 
 enum Cause {
-    Refused(IpAddr),
+    Refused(SocketAddr, Refusal),
     Name,
     Tls,
     Other,
@@ -200,7 +224,9 @@ enum Cause {
 fn cause_of(error: &reqwest::Error) -> Cause {
     for cause in causes(error) {
         match cause.downcast_ref() {
-            Some(ResolveError::Refused(address)) => return Cause::Refused(*address),
+            Some(ResolveError::Refused(address, refusal)) => {
+                return Cause::Refused(*address, *refusal);
+            }
             Some(_) => return Cause::Name,
             None if cause.is::<rustls::Error>() => return Cause::Tls,
             None => {}

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
@@ -17,7 +18,7 @@ use hickory_resolver::system_conf::read_system_conf;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 
-use super::address::AddressPolicy;
+use super::address::{AddressPolicy, Refusal};
 use super::error::BuildError;
 
 /// Longest wait for one answer. With its one repetition it leaves a call time
@@ -33,12 +34,23 @@ const MAX_CACHED: Duration = Duration::from_secs(300);
 /// Answers kept; a guest can make up names without end.
 const CACHED_ANSWERS: u64 = 1024;
 
-/// Resolves public names, and refuses those with an address that is not.
+/// Resolves public names, and refuses those with an address that is not to be connected to.
 #[derive(Clone)]
 pub(super) struct CheckedResolver {
     servers: Servers,
     policy: Arc<AddressPolicy>,
 }
+
+/// The same for the one port of one HTTP client, and what it was told last.
+pub(super) struct PortResolver {
+    resolver: CheckedResolver,
+    port: u16,
+    told: Told,
+}
+
+/// The addresses that a name was last found to have; empty before it was looked up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told(Arc<ArcSwap<Vec<IpAddr>>>);
 
 /// Why a name has no address to connect to.
 #[derive(Debug, Error)]
@@ -49,8 +61,8 @@ pub(super) enum ResolveError {
     Lookup(#[from] NetError),
     #[error("the name has no address")]
     Empty,
-    #[error("{0} is not public")]
-    Refused(IpAddr),
+    #[error("{0} is refused")]
+    Refused(SocketAddr, Refusal),
 }
 
 #[derive(Clone)]
@@ -80,7 +92,7 @@ impl CheckedResolver {
         Ok(Self { servers, policy })
     }
 
-    async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    async fn addresses(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
         let resolver = match &self.servers {
             Servers::Known(resolver) => resolver,
             Servers::Unknown(error) => return Err(ResolveError::Unconfigured(error.clone())),
@@ -88,26 +100,48 @@ impl CheckedResolver {
         let mut name = DnsName::from_ascii(name).map_err(NetError::from)?;
         // Fully qualified: the system's search list must not complete it.
         name.set_fqdn(true);
-        let addresses: Vec<IpAddr> = resolver.lookup_ip(name).await?.iter().collect();
-        if let Some(refused) = addresses.iter().find(|ip| !self.policy.permits(**ip)) {
-            return Err(ResolveError::Refused(*refused));
+        let found = resolver.lookup_ip(name).await?;
+        let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        for address in &addresses {
+            let checked = self.policy.check(*address);
+            checked.map_err(|refusal| ResolveError::Refused(*address, refusal))?;
         }
         if addresses.is_empty() {
             return Err(ResolveError::Empty);
         }
         Ok(addresses)
     }
+
+    /// For calls to one port.
+    pub(super) fn for_port(&self, port: u16, told: Told) -> PortResolver {
+        PortResolver {
+            resolver: self.clone(),
+            port,
+            told,
+        }
+    }
 }
 
-impl Resolve for CheckedResolver {
+impl Resolve for PortResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let this = self.clone();
+        let (resolver, port, told) = (self.resolver.clone(), self.port, self.told.clone());
         Box::pin(async move {
-            let addresses = this.addresses(name.as_str()).await?;
-            // Port 0 stands for the URL's own.
-            let sockets = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
-            Ok(Box::new(sockets) as Addrs)
+            let addresses = resolver.addresses(name.as_str(), port).await?;
+            told.set(addresses.iter().map(SocketAddr::ip).collect());
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn set(&self, addresses: Vec<IpAddr>) {
+        self.0.store(Arc::new(addresses));
+    }
+
+    pub(super) fn addresses(&self) -> Arc<Vec<IpAddr>> {
+        self.0.load_full()
     }
 }
 
@@ -149,7 +183,7 @@ mod tests {
             servers: Servers::Unknown(Arc::new(NetError::from("no such file"))),
             policy: Arc::default(),
         };
-        let error = resolver.addresses("example.com").await.unwrap_err();
+        let error = resolver.addresses("example.com", 443).await.unwrap_err();
         assert_eq!(error.to_string(), "no name servers: no such file");
     }
 

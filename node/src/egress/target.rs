@@ -30,7 +30,7 @@ const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
 /// The host part of a URL in its normal form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     /// A name: lower case, punycode, no final dot.
     Name(String),
@@ -39,7 +39,7 @@ pub enum Host {
 }
 
 /// Host and port an HTTPS URL leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The host, normalised.
     pub host: Host,

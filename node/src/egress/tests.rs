@@ -1,6 +1,7 @@
 //! The client against servers on loopback, built from ordinary settings.
 
 mod certificates;
+mod connections;
 mod dns;
 mod exchange;
 mod limits;

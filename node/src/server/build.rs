@@ -9,7 +9,7 @@ use super::routes::{self, Parts};
 use crate::cache::Cache;
 use crate::config::{Config, Problem};
 use crate::edge::{Compiled, Compiler, Runtime, RuntimeError, Services};
-use crate::egress::{self, BuildError, Client};
+use crate::egress::{self, BuildError, Client, OwnAddresses};
 use crate::proxy::Snapshot;
 
 /// What one configuration becomes.
@@ -23,6 +23,8 @@ pub(super) struct Built {
 pub(super) struct Resources {
     cache: Cache,
     egress: (egress::Settings, Arc<Client>),
+    /// Announced when the listeners are open.
+    pub(super) own: OwnAddresses,
     /// `None` without functions.
     runtime: Option<Arc<Runtime>>,
     pub(super) functions: Functions,
@@ -41,7 +43,8 @@ pub(super) fn build(
     let _entered = io.enter();
     let mut problems = Vec::new();
     let cache = cache_client(config, previous, &mut problems);
-    let egress = egress_client(config, previous, &mut problems);
+    let own = previous.map_or_else(OwnAddresses::default, |previous| previous.own.clone());
+    let egress = egress_client(config, (previous, &own), &mut problems);
     let upstreams = routes::upstreams(config, &mut problems);
     let runtime = runtime(config, previous, (io, compiler), &mut problems);
     let mut loaded = Functions::new();
@@ -72,6 +75,7 @@ pub(super) fn build(
     let resources = Resources {
         cache,
         egress: (config.egress.clone(), egress),
+        own,
         runtime,
         functions: loaded,
     };
@@ -119,7 +123,7 @@ fn cache_client(
 
 fn egress_client(
     config: &Config,
-    previous: Option<&Resources>,
+    (previous, own): (Option<&Resources>, &OwnAddresses),
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<Client>> {
     if let Some((settings, client)) = previous.map(|previous| &previous.egress)
@@ -127,7 +131,7 @@ fn egress_client(
     {
         return Some(Arc::clone(client));
     }
-    match Client::new(&config.egress) {
+    match Client::new(&config.egress, own.clone()) {
         Ok(client) => Some(Arc::new(client)),
         Err(error) => {
             problems.push(egress_problem(config, &error));

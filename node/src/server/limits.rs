@@ -36,12 +36,12 @@ fn raise_descriptors() -> nix::Result<u64> {
     Ok(hard)
 }
 
-/// A connection may need another one upstream, and an invocation one to call out.
+/// A connection may need another one upstream, and invocations some to call out.
 fn warn_descriptors(config: &Config, limit: u64) {
     let connections = config.server.limits.connections as u64;
     let calls = match config.egress.allow.is_empty() {
         true => 0,
-        false => config.edge.max_in_flight as u64,
+        false => crate::egress::MAX_CALLS as u64,
     };
     let needed = connections
         .saturating_mul(2)

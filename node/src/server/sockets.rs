@@ -33,6 +33,11 @@ fn open(listener: &Listener) -> Result<(SocketAddr, TcpListener), RunError> {
 }
 
 impl Sockets {
+    /// Their addresses, with the ports that the system chose.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.open.iter().map(|(address, _)| *address).collect()
+    }
+
     /// Makes `service` serve them.
     pub(super) fn listen<A>(&self, service: &mut Service<A>) {
         for (address, _) in &self.open {

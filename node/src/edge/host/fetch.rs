@@ -100,10 +100,7 @@ fn start(caller: &mut Caller<'_, Guest>, wanted: Wanted) -> Result<Handle, HostE
     let calls = guest
         .calls
         .get_or_insert_with(|| Calls::new(program.limits.parallel_subrequests));
-    Ok(calls.start(held, async move {
-        let egress = &program.services.egress;
-        egress.call(&program.egress, call, &*room).await
-    }))
+    Ok(calls.start(held, async move { program.egress.call(call, &*room).await }))
 }
 
 /// Waits until one of these is over; the index of the first that is.
@@ -161,10 +158,14 @@ impl From<EgressError> for HostError {
         let code = match &error {
             EgressError::BadUrl(UrlError::TooLong) => Code::TooLarge,
             EgressError::BadUrl(_) => Code::BadArgument,
-            EgressError::NotAllowed(_) | EgressError::AddressRefused(_) => Code::NotAllowed,
+            EgressError::NotAllowed(_)
+            | EgressError::AddressRefused(_)
+            | EgressError::OwnAddress(_) => Code::NotAllowed,
             EgressError::Timeout => Code::TimedOut,
             EgressError::TooLarge(_) => Code::TooLarge,
-            EgressError::TooManyRedirects | EgressError::NoRoom => Code::LimitReached,
+            EgressError::TooManyRedirects | EgressError::NoRoom | EgressError::Busy(_) => {
+                Code::LimitReached
+            }
             EgressError::Resolve(_)
             | EgressError::Connect(_)
             | EgressError::Tls(_)

@@ -1,7 +1,5 @@
 //! How a redirect changes the request.
 
-use std::sync::Arc;
-
 use super::*;
 
 fn call(method: Method, body: &'static str) -> Call {
@@ -15,7 +13,7 @@ fn call(method: Method, body: &'static str) -> Call {
         headers.insert(name, HeaderValue::from_static(value));
     }
     Call {
-        caller: Arc::from("test"),
+        request_id: String::new(),
         method,
         url: "https://example.com/a".to_owned(),
         headers,

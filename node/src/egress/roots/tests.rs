@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::*;
-use crate::egress::{Client, Settings};
+use crate::egress::{Client, OwnAddresses, Settings};
 
 fn file(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -54,7 +54,7 @@ fn a_ca_file_is_checked_even_where_nothing_is_allowed() {
         ca_file: Some("/nonexistent/ca.pem".into()),
         ..Settings::default()
     };
-    assert!(Client::new(&settings).is_err());
+    assert!(Client::new(&settings, OwnAddresses::default()).is_err());
 }
 
 /// The system's certificates are found through the environment, so a system
@@ -79,18 +79,20 @@ fn without_any_authority_only_an_empty_allow_list_builds() {
 #[test]
 #[ignore = "run by the test above, in a process without certificates"]
 fn in_a_system_without_authorities() {
-    assert!(Client::new(&Settings::default()).is_ok());
+    assert!(Client::new(&Settings::default(), OwnAddresses::default()).is_ok());
 
     let mut settings = Settings {
         allow: ["example.com".parse().unwrap()].into_iter().collect(),
         ..Settings::default()
     };
-    let error = Client::new(&settings).err().unwrap();
+    let error = Client::new(&settings, OwnAddresses::default())
+        .err()
+        .unwrap();
     assert!(matches!(error, BuildError::NoRoots));
     assert_eq!(error.key(), Some("ca_file"));
     assert!(error.to_string().contains("ca-certificates"));
 
     let authority = file(&authority());
     settings.ca_file = Some(authority.path().to_owned());
-    assert!(Client::new(&settings).is_ok());
+    assert!(Client::new(&settings, OwnAddresses::default()).is_ok());
 }

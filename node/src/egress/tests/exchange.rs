@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::origin::respond;
-use super::world::{Plenty, World, at, get, list, request};
+use super::world::{World, at, call, get, request};
 
 /// `hello gzip`, compressed.
 const GZIPPED: [u8; 30] = [
@@ -24,13 +24,13 @@ async fn the_four_methods_arrive_as_they_were_sent() {
     let client = world.client(&[&entry]);
 
     for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
-        let mut call = request(method.clone(), &url);
+        let mut wanted = request(method.clone(), &url);
         if method == Method::POST || method == Method::PUT {
-            call.body = Bytes::from_static(b"{}");
+            wanted.body = Bytes::from_static(b"{}");
             let json = HeaderValue::from_static("application/json");
-            call.headers.insert("content-type", json);
+            wanted.headers.insert("content-type", json);
         }
-        let reply = client.call(&list(&[&entry]), call, &Plenty).await.unwrap();
+        let reply = call(&client, &[&entry], wanted).await.unwrap();
         assert_eq!(reply.status, StatusCode::CREATED);
         assert_eq!(reply.headers["x-a"], "b");
         assert_eq!(reply.body, "made");
@@ -86,9 +86,7 @@ async fn a_listed_address_is_called_without_asking_for_a_name() {
     let entry = origin.address.to_string();
     let client = world.client(&[&entry]);
     let url = format!("https://2130706433:{}/", origin.address.port());
-    let reply = client
-        .call(&list(&[&entry]), request(Method::GET, &url), &Plenty)
-        .await;
+    let reply = call(&client, &[&entry], request(Method::GET, &url)).await;
     assert_eq!(reply.unwrap().body, "direct");
     assert!(world.dns.asked().is_empty());
 }

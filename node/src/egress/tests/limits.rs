@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use http::Method;
 
 use super::origin::{Answer, Request, Trap, respond};
-use super::world::{World, at, client, get, list, request};
-use crate::egress::{Client, EgressError, MAX_RESPONSE, MAX_RESPONSE_HEADER, Part, Reply, Room};
+use super::world::{World, at, caller, client, get, request};
+use crate::egress::{
+    Client, EgressError, MAX_RESPONSE, MAX_RESPONSE_HEADER, OwnAddresses, Part, Reply, Room,
+};
 
 /// Long enough to connect on a loaded machine, and what a timeout test costs.
 const SHORT: u64 = 300;
@@ -93,6 +95,29 @@ async fn a_small_body_that_unpacks_past_the_limit_is_refused() {
     assert_eq!(too_large(result), Part::ResponseBody);
 }
 
+/// Decoding stops after one layer, and what no decoder takes stays as it is: nothing can
+/// unpack past what was counted.
+#[tokio::test]
+async fn encodings_that_nobody_asked_for_are_passed_as_they_are() {
+    for encoding in [
+        "br",
+        "zstd",
+        "deflate",
+        "gzip, gzip",
+        "gzip, br",
+        "x-unknown",
+    ] {
+        let bomb = bomb();
+        let size = bomb.len();
+        let headers = [("content-encoding", encoding)];
+        let reply = answered(move |_| respond(200, &headers, &bomb))
+            .await
+            .unwrap();
+        assert_eq!(reply.body.len(), size, "{encoding}");
+        assert_eq!(reply.headers["content-encoding"], encoding);
+    }
+}
+
 #[tokio::test]
 async fn a_header_past_the_limit_is_refused() {
     let value = "a".repeat(MAX_RESPONSE_HEADER);
@@ -101,6 +126,31 @@ async fn a_header_past_the_limit_is_refused() {
     let many = [("x-many", "a"); 200];
     let result = answered(move |_| respond(200, &many, b"")).await;
     assert!(matches!(result, Err(EgressError::Transport(_))));
+}
+
+#[tokio::test]
+async fn a_header_without_end_is_not_waited_for() {
+    let line = format!("x-long: {}\r\n", "a".repeat(16 * 1024)).repeat(64);
+    let endless = format!("HTTP/1.1 200 OK\r\n{line}");
+    let result = answered(move |_| Answer::Hold(endless.clone().into())).await;
+    assert!(
+        matches!(result, Err(EgressError::Transport(_))),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_interim_answers_is_ended_by_the_real_one() {
+    let interim = "HTTP/1.1 103 X\r\nlink: </a>\r\n\r\n".repeat(10_000);
+    let last = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlast";
+    let flood = interim + last;
+    let reply = answered(move |_| Answer::Whole(flood.clone().into()))
+        .await
+        .unwrap();
+    assert_eq!(
+        (reply.status.as_u16(), &reply.body[..]),
+        (200, &b"last"[..])
+    );
 }
 
 #[tokio::test]
@@ -157,7 +207,7 @@ async fn the_timeout_covers_resolving_and_connecting() {
     let mut settings = world.settings(&["*"]);
     settings.nameservers = vec![silent.local_addr().unwrap()];
     let timeout = Duration::from_millis(SHORT);
-    let deaf = Client::with_timeout(&settings, timeout).unwrap();
+    let deaf = Client::with_timeout(&settings, OwnAddresses::default(), timeout).unwrap();
     let result = get(&deaf, "https://origin.example.com/").await;
     assert!(matches!(result, Err(EgressError::Timeout)));
 
@@ -199,9 +249,9 @@ async fn a_reply_takes_its_place_as_it_arrives() {
     let world = World::new().await;
     let origin = world.origin(|_| Answer::Whole(chunked(500_000))).await;
     let (url, entry) = at(&origin, "/");
-    let (client, grant) = (world.client(&[&entry]), list(&[&entry]));
+    let caller = caller(&world.client(&[&entry]), "caller", &[&entry]);
     let room = Little(AtomicUsize::new(600_000));
-    let call = || client.call(&grant, request(Method::GET, &url), &room);
+    let call = || caller.call(request(Method::GET, &url), &room);
     let reply = call().await.unwrap();
     assert_eq!(reply.body.len(), 500_000);
     assert!(reply.header_size() > "transfer-encoding".len());

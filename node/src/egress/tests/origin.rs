@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio_rustls::server::TlsStream;
 pub(super) struct Origin {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
+    accepts: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -64,9 +66,12 @@ impl Origin {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let acceptor = TlsAcceptor::from(Arc::new(tls));
         let log = seen.clone();
+        let accepts = Arc::new(AtomicUsize::new(0));
+        let count = accepts.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, handler, log) = (acceptor.clone(), handler.clone(), log.clone());
                 tokio::spawn(async move {
                     // Clients that refuse the certificate end up here as well.
@@ -77,8 +82,14 @@ impl Origin {
         Self {
             address,
             seen,
+            accepts,
             task,
         }
+    }
+
+    /// Connections so far.
+    pub(super) fn accepts(&self) -> usize {
+        self.accepts.load(Ordering::SeqCst)
     }
 
     /// The requests that arrived so far.

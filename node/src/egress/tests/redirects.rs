@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::origin::{Answer, Origin, Request, Trap, respond};
-use super::world::{NAME, Plenty, World, at, client, get, list, request};
+use super::world::{NAME, World, at, call, client, get, request};
 use crate::egress::{Denial, EgressError, UrlError};
 
 fn redirect(status: u16, location: &str) -> Answer {
@@ -50,9 +50,9 @@ async fn a_post_is_repeated_or_becomes_a_get_as_the_status_says() {
         ("/see", "GET /end HTTP/1.1\r\n", ""),
         ("/again", "POST /end HTTP/1.1\r\n", "data"),
     ] {
-        let mut call = request(Method::POST, &at(&origin, path).0);
-        call.body = Bytes::from_static(b"data");
-        client.call(&list(&["*"]), call, &Plenty).await.unwrap();
+        let mut wanted = request(Method::POST, &at(&origin, path).0);
+        wanted.body = Bytes::from_static(b"data");
+        call(&client, &["*"], wanted).await.unwrap();
         let last = origin.seen().pop().unwrap();
         assert_eq!(last.line, line);
         assert_eq!(last.body, body.as_bytes());
@@ -138,9 +138,7 @@ async fn a_redirect_outside_the_grant_is_refused() {
     let origin = origin_to(&world, format!("https://{other}/")).await;
     let (url, entry) = at(&origin, "/");
     let client = world.client(&[&entry, &other]);
-    let result = client
-        .call(&list(&[&entry]), request(Method::GET, &url), &Plenty)
-        .await;
+    let result = call(&client, &[&entry], request(Method::GET, &url)).await;
     let error = result.unwrap_err();
     assert!(matches!(error, EgressError::NotAllowed(Denial::Function)));
     assert_eq!(trap.sprung(), 0);

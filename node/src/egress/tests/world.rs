@@ -9,12 +9,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::NamedTempFile;
 
 use super::dns::{Dns, Zone};
 use super::origin::{Answer, Origin, Request};
-use crate::egress::{AllowList, Call, Client, EgressError, Reply, Room, Settings};
+use crate::egress::{
+    AllowList, Call, Caller, Client, EgressError, OwnAddresses, Reply, Room, Settings,
+};
 
 /// The name most tests call; it resolves to 127.0.0.1.
 pub(super) const NAME: &str = "origin.example.com";
@@ -53,6 +55,14 @@ impl World {
         }
     }
 
+    /// Serves these names instead of its own.
+    pub(super) async fn with_zone(
+        &mut self,
+        names: impl Iterator<Item = (&'static str, Vec<Vec<&'static str>>)>,
+    ) {
+        self.dns = Dns::start(names.collect()).await;
+    }
+
     /// Settings that exempt loopback from the ban on private addresses.
     pub(super) fn settings(&self, allow: &[&str]) -> Settings {
         Settings {
@@ -69,7 +79,7 @@ impl World {
 
     pub(super) fn client_with_timeout(&self, allow: &[&str], milliseconds: u64) -> Client {
         let timeout = Duration::from_millis(milliseconds);
-        Client::with_timeout(&self.settings(allow), timeout).unwrap()
+        Client::with_timeout(&self.settings(allow), OwnAddresses::default(), timeout).unwrap()
     }
 
     /// A certificate for these names, changed as the test wants.
@@ -83,14 +93,7 @@ impl World {
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.authority).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap()
+        serving(vec![certificate.der().clone()], &key)
     }
 
     /// An origin for any name below `example.com`, and for 127.0.0.1.
@@ -111,8 +114,20 @@ impl World {
     }
 }
 
+/// A server's end of TLS with this certificate.
+pub(super) fn serving(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> ServerConfig {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap()
+}
+
 pub(super) fn client(settings: &Settings) -> Client {
-    Client::with_timeout(settings, PATIENCE).unwrap()
+    Client::with_timeout(settings, OwnAddresses::default(), PATIENCE).unwrap()
 }
 
 pub(super) fn list(entries: &[&str]) -> AllowList {
@@ -142,7 +157,7 @@ impl Room for Plenty {
 
 pub(super) fn request(method: Method, url: &str) -> Call {
     Call {
-        caller: Arc::from("caller"),
+        request_id: "request".to_owned(),
         method,
         url: url.to_owned(),
         headers: HeaderMap::new(),
@@ -150,9 +165,21 @@ pub(super) fn request(method: Method, url: &str) -> Call {
     }
 }
 
+/// A function's way out.
+pub(super) fn caller(client: &Client, function: &str, grant: &[&str]) -> Arc<Caller> {
+    client.caller(&Arc::from(function), &list(grant))
+}
+
+/// A call by a function with this grant.
+pub(super) async fn call(
+    client: &Client,
+    grant: &[&str],
+    call: Call,
+) -> Result<Reply, EgressError> {
+    caller(client, "caller", grant).call(call, &Plenty).await
+}
+
 /// A GET by a function that may do all the node allows.
 pub(super) async fn get(client: &Client, url: &str) -> Result<Reply, EgressError> {
-    client
-        .call(&list(&["*"]), request(Method::GET, url), &Plenty)
-        .await
+    call(client, &["*"], request(Method::GET, url)).await
 }

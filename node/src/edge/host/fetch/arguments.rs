@@ -1,8 +1,6 @@
 //! From what a guest passes to a call that can be made, all of it checked before the call
 //! is counted.
 
-use std::sync::Arc;
-
 use aegis_abi::{Code, MAX_REQUEST_BODY, MAX_URL};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -86,7 +84,7 @@ pub(super) fn prepare(caller: &mut Caller<'_, Guest>, wanted: Wanted) -> Result<
     }
     guest.usage.subrequests += 1;
     Ok(Call {
-        caller: Arc::clone(&guest.program.name),
+        request_id: guest.request.id.clone(),
         method,
         url: url.to_owned(),
         headers,
