@@ -25,8 +25,7 @@ pub struct Limits {
     pub max_in_flight: usize,
     /// HTTPS calls per invocation.
     pub subrequests: u32,
-    /// HTTPS calls of one invocation under way at once. The calls of the
-    /// original ABI wait for their answer, so they are one at a time.
+    /// HTTPS calls of one invocation under way at once; the others wait for their turn.
     pub parallel_subrequests: u32,
     /// Cache calls per invocation.
     pub cache_calls: u32,
