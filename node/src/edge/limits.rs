@@ -19,7 +19,7 @@ pub struct Limits {
     pub wall_time: Duration,
     /// Linear memory, in bytes; a multiple of [`PAGE_SIZE`] is what can be used.
     pub memory: usize,
-    /// Largest request body handed to the guest, in bytes.
+    /// Largest body handed to the guest, of a request or a response, in bytes.
     pub body_size: usize,
     /// Invocations of this function at once.
     pub max_in_flight: usize,
@@ -31,11 +31,11 @@ pub struct Limits {
     pub cache_calls: u32,
     /// Elements of the guest's table.
     pub table_elements: usize,
-    /// Response header edits per invocation.
+    /// Response header edits per invocation, and as many of the request.
     pub response_headers: usize,
-    /// Bytes of names and values of those edits.
+    /// Bytes of names and values of those edits, for each of the two.
     pub response_header_size: usize,
-    /// Largest content of the shared buffer, and of a response body, in bytes.
+    /// Largest content of the shared buffer, and of a body that the guest sets, in bytes.
     pub shared_buffer: usize,
     /// Log text per invocation, in bytes; the rest is counted and dropped.
     pub log_size: usize,

@@ -1,5 +1,6 @@
 //! The functions' response phase: what they make of the upstream's header before it goes out.
 
+use http::header::TRANSFER_ENCODING;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
@@ -23,7 +24,7 @@ pub(super) async fn run(
     header: &ResponseHeader,
     body: ResponseBody,
 ) -> Result<()> {
-    let (Some(request), Some(action)) = (context.forwarded.take(), context.action.clone()) else {
+    let (Some(request), Some(action)) = (context.forwarded.clone(), context.action.clone()) else {
         return Ok(());
     };
     let Some(chain) = action.target.chain() else {
@@ -34,6 +35,8 @@ pub(super) async fn run(
         headers: header.headers.clone(),
         body,
     };
+    // Of the connection, though the library needs it to know where the body ends.
+    response.headers.remove(TRANSFER_ENCODING);
     response.apply(&context.edits);
     let hold = context.hold.get_or_insert_with(|| chain.hold());
     let outcome = tokio::select! {

@@ -183,6 +183,26 @@ fn a_client_that_leaves_ends_the_phase() {
 }
 
 #[test]
+fn requests_that_were_sent_ahead_wait_for_the_phase() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let https = Https::start(move |_| Answer::ok("late").held(&held));
+    let origin = page();
+    let node = waiting(&https, &origin, "");
+    let first = Request::new("POST", "/first").header("x-wait", "1");
+    let ahead = [first.body(b"body").bytes(), Request::get("/second").bytes()].concat();
+    let mut connection = node.connect();
+    connection.send(&ahead[..ahead.len() - 1]);
+    https.origin.wait_for(1);
+    connection.send(&ahead[ahead.len() - 1..]);
+    gate.open();
+    for path in ["/first", "/second"] {
+        assert_eq!(connection.read("GET").unwrap().text(), "page", "{path}");
+        assert_eq!(node.access(path)["functions"][1]["outcome"], "pass");
+    }
+}
+
+#[test]
 fn the_breaker_counts_both_phases() {
     let origin = page();
     let keys = "breaker = { failures = 0.5, window = \"10s\", minimum = 4, pause = \"1h\" }";

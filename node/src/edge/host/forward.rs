@@ -8,20 +8,22 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, TOO_LARGE, with_frame};
-use super::headers::{self, Imports, RESERVED};
+use super::headers::{self, RESERVED, Setters};
 use super::request::only_in;
 use crate::edge::edits::{self, HeaderEdit, OF_THE_BODY};
 use crate::edge::guest::{Guest, HostError};
 use crate::edge::record::Phase;
 
-const HEADERS: Imports = Imports {
+const HEADERS: Setters = Setters {
     set: import::REQUEST_SET_HEADER,
     add: import::REQUEST_ADD_HEADER,
     remove: import::REQUEST_REMOVE_HEADER,
+    allowed: |guest| only_in(Phase::Request, guest),
+    record,
 };
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    headers::link(linker, &HEADERS, record)?;
+    HEADERS.link(linker)?;
     setter(linker, import::REQUEST_SET_URI, set_uri)?;
     setter(linker, import::REQUEST_SET_BODY, set_body)
 }
@@ -46,7 +48,6 @@ fn setter(
 }
 
 fn record(guest: &mut Guest, edit: HeaderEdit) -> Result<i32, HostError> {
-    only_in(Phase::Request, guest)?;
     // It is about the wait between the client and this node.
     if *edit.name() == EXPECT {
         return Err(RESERVED);

@@ -9,60 +9,61 @@ use crate::edge::edits::{self, HeaderEdit};
 use crate::edge::guest::{Guest, HostError};
 use crate::edge::limits::Limits;
 
-/// What is done with an edit that is allowed.
-pub(super) type Record = fn(&mut Guest, HeaderEdit) -> Result<i32, HostError>;
-
-/// Names of the imports that set, add and remove.
-pub(super) struct Imports {
+/// The three setters of one kind of message.
+#[derive(Clone, Copy)]
+pub(super) struct Setters {
     pub(super) set: &'static str,
     pub(super) add: &'static str,
     pub(super) remove: &'static str,
+    /// Whether there is such a message to be edited now.
+    pub(super) allowed: fn(&Guest) -> Result<(), HostError>,
+    /// What is done with a well-formed edit.
+    pub(super) record: fn(&mut Guest, HeaderEdit) -> Result<i32, HostError>,
 }
 
-/// Links the three setters of one message.
-pub(super) fn link(
-    linker: &mut Linker<Guest>,
-    imports: &Imports,
-    record: Record,
-) -> wasmtime::Result<()> {
-    setter(linker, imports.set, HeaderEdit::Set, record)?;
-    setter(linker, imports.add, HeaderEdit::Add, record)?;
-    linker.func_wrap(
-        MODULE,
-        imports.remove,
-        move |mut caller: Caller<'_, Guest>, pointer: i32, length: i32| {
-            with_frame(&mut caller, |frame| {
-                let name = header_name(Span::new(pointer, length).of(frame.memory)?)?;
-                record(frame.guest, HeaderEdit::Remove(name))
-            })
-        },
-    )?;
-    Ok(())
-}
+impl Setters {
+    pub(super) fn link(self, linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+        self.link_setter(linker, self.set, HeaderEdit::Set)?;
+        self.link_setter(linker, self.add, HeaderEdit::Add)?;
+        linker.func_wrap(
+            MODULE,
+            self.remove,
+            move |mut caller: Caller<'_, Guest>, pointer: i32, length: i32| {
+                with_frame(&mut caller, |frame| {
+                    (self.allowed)(frame.guest)?;
+                    let name = header_name(Span::new(pointer, length).of(frame.memory)?)?;
+                    (self.record)(frame.guest, HeaderEdit::Remove(name))
+                })
+            },
+        )?;
+        Ok(())
+    }
 
-fn setter(
-    linker: &mut Linker<Guest>,
-    import: &str,
-    edit: fn(HeaderName, HeaderValue) -> HeaderEdit,
-    record: Record,
-) -> wasmtime::Result<()> {
-    linker.func_wrap(
-        MODULE,
-        import,
-        move |mut caller: Caller<'_, Guest>,
-              name: i32,
-              name_length: i32,
-              value: i32,
-              value_length: i32| {
-            let (name, value) = (Span::new(name, name_length), Span::new(value, value_length));
-            with_frame(&mut caller, |frame| {
-                let name = header_name(name.of(frame.memory)?)?;
-                let value = header_value(value.of(frame.memory)?, frame.guest)?;
-                record(frame.guest, edit(name, value))
-            })
-        },
-    )?;
-    Ok(())
+    fn link_setter(
+        self,
+        linker: &mut Linker<Guest>,
+        import: &str,
+        edit: fn(HeaderName, HeaderValue) -> HeaderEdit,
+    ) -> wasmtime::Result<()> {
+        linker.func_wrap(
+            MODULE,
+            import,
+            move |mut caller: Caller<'_, Guest>,
+                  name: i32,
+                  name_length: i32,
+                  value: i32,
+                  value_length: i32| {
+                let (name, value) = (Span::new(name, name_length), Span::new(value, value_length));
+                with_frame(&mut caller, |frame| {
+                    (self.allowed)(frame.guest)?;
+                    let name = header_name(name.of(frame.memory)?)?;
+                    let value = header_value(value.of(frame.memory)?, frame.guest)?;
+                    (self.record)(frame.guest, edit(name, value))
+                })
+            },
+        )?;
+        Ok(())
+    }
 }
 
 /// Longest header name that the library takes, in bytes: what is longer is not even looked at.

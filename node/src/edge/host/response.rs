@@ -6,14 +6,16 @@ use http::StatusCode;
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, TOO_LARGE, with_frame, with_guest};
-use super::headers::{self, Imports};
+use super::headers::{self, Setters};
 use crate::edge::edits::{self, HeaderEdit};
 use crate::edge::guest::{Guest, HostError};
 
-const HEADERS: Imports = Imports {
+const HEADERS: Setters = Setters {
     set: import::RESPONSE_SET_HEADER,
     add: import::RESPONSE_ADD_HEADER,
     remove: import::RESPONSE_REMOVE_HEADER,
+    allowed: |_| Ok(()),
+    record,
 };
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -27,7 +29,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             })
         },
     )?;
-    headers::link(linker, &HEADERS, record)?;
+    HEADERS.link(linker)?;
     linker.func_wrap(
         MODULE,
         import::RESPONSE_SET_BODY,
