@@ -5,44 +5,39 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
 mod access;
+mod answer;
+mod counter;
 mod dragonfly;
 mod embedded;
 mod error;
 mod key;
+mod rate;
 mod secret;
 mod settings;
+mod store;
 #[cfg(test)]
 mod tests;
 mod url;
 
 use access::Access;
+pub use answer::Answer;
 use dragonfly::Dragonfly;
 use embedded::Embedded;
 pub use error::{BuildError, CacheError};
 pub use key::{Key, MAX_KEY_SIZE, Namespace, NamespaceError};
+pub use rate::Rate;
 pub use settings::{Settings, StoreSettings};
+use store::Store;
 pub use url::{StoreUrl, UrlError};
 
 /// The longest value, in bytes.
 pub const MAX_VALUE_SIZE: usize = 1024 * 1024;
 
-/// The longest lifetime of an entry: one year.
+/// The longest lifetime of an entry, and the longest window of a rate: one year.
 pub const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// Where entries are kept. An implementation bounds every wait itself: no call lasts longer than
-/// the timeout it was built with, or it answers at once.
-#[async_trait]
-pub trait Store: Send + Sync {
-    /// The value of `key`; `None` when it is absent or has expired.
-    async fn get(&self, key: Key<'_>) -> Result<Option<Bytes>, CacheError>;
-
-    /// Keeps `value` under `key` for `ttl`, which is whole seconds, at least one.
-    async fn set(&self, key: Key<'_>, value: Bytes, ttl: Duration) -> Result<(), CacheError>;
-}
 
 /// The front of the cache. Clones share one store; the store's connections and tasks end with the
 /// last clone.
@@ -85,34 +80,78 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When the key is too short or too long, or the store fails: always within the timeout.
-    pub async fn get(
-        &self,
-        namespace: &Namespace,
-        key: &[u8],
-    ) -> Result<Option<Bytes>, CacheError> {
-        self.store.get(Key::new(namespace, key)?).await
+    /// Of this and all other calls: when an argument is out of range, or the store fails, always
+    /// within the timeout; `Kind` when the key holds another kind of entry than the call is for.
+    pub fn get(&self, namespace: &Namespace, key: &[u8]) -> Answer<'_, Option<Bytes>> {
+        Answer::checked(|| Ok(self.store.get(Key::new(namespace, key)?)))
     }
 
     /// Keeps `value` under `key` in `namespace` for `ttl_seconds`; 0 means the default lifetime.
     /// The in-process store keeps `value` as it is, so it must not be a slice of something larger.
-    ///
-    /// # Errors
-    ///
-    /// When key, value or lifetime is out of range, or the store fails: always within the timeout.
-    pub async fn set(
+    pub fn set(
         &self,
         namespace: &Namespace,
         key: &[u8],
         value: Bytes,
         ttl_seconds: u32,
-    ) -> Result<(), CacheError> {
-        let key = Key::new(namespace, key)?;
-        if value.len() > MAX_VALUE_SIZE {
-            return Err(CacheError::ValueSize);
-        }
-        let ttl = self.ttl(ttl_seconds)?;
-        self.store.set(key, value, ttl).await
+    ) -> Answer<'_, ()> {
+        Answer::checked(|| {
+            let key = Key::new(namespace, key)?;
+            if value.len() > MAX_VALUE_SIZE {
+                return Err(CacheError::ValueSize);
+            }
+            let ttl = self.ttl(ttl_seconds)?;
+            Ok(self.store.set(key, value, ttl))
+        })
+    }
+
+    /// Removes what `key` in `namespace` holds, be it a value or the state of a rate; whether
+    /// there was anything.
+    pub fn delete(&self, namespace: &Namespace, key: &[u8]) -> Answer<'_, bool> {
+        Answer::checked(|| Ok(self.store.delete(Key::new(namespace, key)?)))
+    }
+
+    /// Adds `delta` to the number under `key` in `namespace` and answers with the sum; nobody
+    /// else's increment comes between. The value is the number's decimal text, also for [`get`],
+    /// and may have been [`set`]. A key that is absent is taken for 0, and lives for `ttl_seconds`,
+    /// of which 0 means the default lifetime; one that is there keeps its lifetime.
+    ///
+    /// # Errors
+    ///
+    /// `NotANumber`, and `Overflow` when the sum is not above `i64::MIN` and at most `i64::MAX`:
+    /// both leave everything as it was.
+    ///
+    /// [`get`]: Self::get
+    /// [`set`]: Self::set
+    pub fn increment(
+        &self,
+        namespace: &Namespace,
+        key: &[u8],
+        delta: i64,
+        ttl_seconds: u32,
+    ) -> Answer<'_, i64> {
+        Answer::checked(|| {
+            let key = Key::new(namespace, key)?;
+            let ttl = self.ttl(ttl_seconds)?;
+            Ok(self.store.increment(key, delta, ttl))
+        })
+    }
+
+    /// Counts a call against a rate of `limit` calls per `window` that `key` in `namespace` is held
+    /// to, exactly, whichever nodes share the store: `None` when it is allowed, or how long to
+    /// wait, in whole milliseconds. A call that is refused counts for nothing.
+    pub fn rate_limit(
+        &self,
+        namespace: &Namespace,
+        key: &[u8],
+        limit: u32,
+        window: Duration,
+    ) -> Answer<'_, Option<Duration>> {
+        Answer::checked(|| {
+            let key = Key::new(namespace, key)?;
+            let rate = Rate::new(limit, window)?;
+            Ok(self.store.rate_limit(key, rate))
+        })
     }
 
     fn ttl(&self, seconds: u32) -> Result<Duration, CacheError> {

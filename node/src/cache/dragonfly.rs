@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::KeysInterface;
@@ -13,15 +12,20 @@ use fred::types::Expiration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::try_join;
 
 use super::access::Access;
-use super::{BuildError, CacheError, Key, MAX_VALUE_SIZE, Store, StoreUrl};
+use super::store::{Found, Store};
+use super::{Answer, BuildError, CacheError, Key, MAX_VALUE_SIZE, Rate, StoreUrl};
 
 mod backoff;
+mod counting;
 mod link;
+mod script;
 mod status;
 mod target;
 
+use counting::Counting;
 use link::{Link, Slot, charged};
 use status::Status;
 use target::Target;
@@ -40,6 +44,7 @@ pub(super) struct Dragonfly {
     turn: AtomicUsize,
     pending_values: Arc<Semaphore>,
     status: Arc<Status>,
+    counting: Counting,
     _connecting: JoinSet<()>,
 }
 
@@ -68,6 +73,7 @@ impl Dragonfly {
             turn: AtomicUsize::new(0),
             pending_values: Arc::new(Semaphore::new(PENDING_VALUES)),
             status,
+            counting: Counting::new(timeout),
             _connecting: connecting,
         })
     }
@@ -110,27 +116,102 @@ impl Dragonfly {
     }
 }
 
-#[async_trait]
 impl Store for Dragonfly {
-    async fn get(&self, key: Key<'_>) -> Result<Option<Bytes>, CacheError> {
-        let slot = self.slot()?;
-        let name = charged(key.stored(), slot.permit);
-        match slot.client.get::<Option<Bytes>, _>(name).await {
-            Ok(Some(value)) if value.len() > MAX_VALUE_SIZE => Err(CacheError::ValueSize),
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.failed(slot.link, &error)),
-        }
+    fn get(&self, key: Key<'_>) -> Answer<'_, Option<Bytes>> {
+        let name = key.stored();
+        Answer::later(async move {
+            let slot = self.slot()?;
+            let name = charged(name, slot.permit);
+            match slot.client.get(name).await {
+                Ok(value) => bounded(value),
+                Err(error) => Err(self.failed(slot.link, &error)),
+            }
+        })
     }
 
-    async fn set(&self, key: Key<'_>, value: Bytes, ttl: Duration) -> Result<(), CacheError> {
-        let slot = self.slot()?;
-        let name = charged(key.stored(), slot.permit);
-        let value = self.pending(value)?;
-        let seconds = i64::try_from(ttl.as_secs()).map_err(|_| CacheError::Ttl)?;
-        slot.client
-            .set::<(), _, _>(name, value, Some(Expiration::EX(seconds)), None, false)
-            .await
-            .map_err(|error| self.failed(slot.link, &error))
+    /// Two commands, but one round trip: both are sent before either is answered.
+    fn find(&self, key: Key<'_>) -> Answer<'_, Option<Found>> {
+        let name = key.stored();
+        Answer::later(async move {
+            let slot = self.slot()?;
+            let second = slot.link.slot()?;
+            let value = slot.client.get(charged(name.clone(), slot.permit));
+            let left = slot.client.pttl(charged(name, second.permit));
+            let (value, left) =
+                try_join!(value, left).map_err(|error| self.failed(slot.link, &error))?;
+            let value = bounded(value)?;
+            Ok(value.map(|value| Found {
+                value,
+                left: remaining(left),
+            }))
+        })
+    }
+
+    fn set(&self, key: Key<'_>, value: Bytes, ttl: Duration) -> Answer<'_, ()> {
+        let name = key.stored();
+        Answer::later(async move {
+            let slot = self.slot()?;
+            let name = charged(name, slot.permit);
+            let value = self.pending(value)?;
+            let seconds = i64::try_from(ttl.as_secs()).map_err(|_| CacheError::Ttl)?;
+            slot.client
+                .set::<(), _, _>(name, value, Some(Expiration::EX(seconds)), None, false)
+                .await
+                .map_err(|error| self.failed(slot.link, &error))
+        })
+    }
+
+    fn delete(&self, key: Key<'_>) -> Answer<'_, bool> {
+        let name = key.stored();
+        Answer::later(async move {
+            let slot = self.slot()?;
+            let name = charged(name, slot.permit);
+            let removed: Result<u64, _> = slot.client.del(name).await;
+            match removed {
+                Ok(count) => Ok(count > 0),
+                Err(error) => Err(self.failed(slot.link, &error)),
+            }
+        })
+    }
+
+    fn increment(&self, key: Key<'_>, delta: i64, ttl: Duration) -> Answer<'_, i64> {
+        let name = key.stored();
+        Answer::later(async move {
+            let slot = self.slot()?;
+            let name = charged(name, slot.permit);
+            let ran = self.counting.increment(&slot.client, name, delta, ttl);
+            match ran.await {
+                Ok(sum) => counting::sum(&sum),
+                Err(error) => Err(self.failed(slot.link, &error)),
+            }
+        })
+    }
+
+    fn rate_limit(&self, key: Key<'_>, rate: Rate) -> Answer<'_, Option<Duration>> {
+        let name = key.stored();
+        Answer::later(async move {
+            let slot = self.slot()?;
+            let name = charged(name, slot.permit);
+            match self.counting.rate_limit(&slot.client, name, rate).await {
+                Ok(early) => counting::wait(&early),
+                Err(error) => Err(self.failed(slot.link, &error)),
+            }
+        })
+    }
+}
+
+fn bounded(value: Option<Bytes>) -> Result<Option<Bytes>, CacheError> {
+    match value {
+        Some(value) if value.len() > MAX_VALUE_SIZE => Err(CacheError::ValueSize),
+        value => Ok(value),
+    }
+}
+
+/// The store's milliseconds: -1 is no lifetime, -2 is an entry that has ended meanwhile.
+fn remaining(millis: i64) -> Option<Duration> {
+    match millis {
+        -1 => None,
+        millis => Some(Duration::from_millis(millis.try_into().unwrap_or_default())),
     }
 }
 
@@ -139,6 +220,7 @@ fn classify(error: &Error) -> CacheError {
     match error.kind() {
         ErrorKind::Timeout => CacheError::Timeout,
         ErrorKind::Backpressure => CacheError::Busy,
+        _ if let Some(mistake) = counting::mistake(error.details()) => mistake,
         _ if is_answer(error.details()) => CacheError::Refused,
         _ => CacheError::Unavailable,
     }

@@ -7,14 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{CacheError, Key, Namespace, Store};
+use super::counter::{in_range, increased};
+use super::rate::Pace;
+use super::store::{Found, Store};
+use super::{Answer, CacheError, Key, Namespace, Rate};
 
 mod shelf;
+#[cfg(test)]
+mod tests;
 
-use shelf::{Entry, Shelf};
+use shelf::Shelf;
+pub(super) use shelf::{Content, Entry};
 
 /// A store in this process's memory. It never waits, and its time is the monotonic clock.
 ///
@@ -25,6 +30,8 @@ pub(super) struct Embedded {
     shelves: RwLock<HashMap<Namespace, Arc<Shelf>>>,
     /// The weight of all shelves, in bytes; they keep it themselves.
     weight: Arc<AtomicU64>,
+    /// When the clock of rates began.
+    began: Instant,
 }
 
 impl Embedded {
@@ -36,21 +43,94 @@ impl Embedded {
             namespace_capacity: namespace_capacity.min(capacity),
             shelves: RwLock::default(),
             weight: Arc::default(),
+            began: Instant::now(),
         }
     }
 
-    fn find(&self, key: Key<'_>, now: Instant) -> Option<Bytes> {
-        self.shelf(key.namespace())?.find(key.bytes(), now)
+    /// The value of `key`, if it holds one.
+    pub(super) fn value(&self, key: Key<'_>, now: Instant) -> Result<Option<Bytes>, CacheError> {
+        self.read(key, now, |entry| value_of(entry).cloned())
     }
 
-    fn keep(&self, key: Key<'_>, entry: Entry, now: Instant) -> Result<(), CacheError> {
-        if entry.weight(key.bytes()) > self.namespace_capacity {
-            return Err(CacheError::ValueSize);
-        }
-        self.shelf_or_new(key.namespace())
-            .keep(key.bytes(), entry, now);
+    pub(super) fn keep(&self, key: Key<'_>, entry: Entry, now: Instant) -> Result<(), CacheError> {
+        let shelf = self.shelf_or_new(key.namespace());
+        shelf.keep(key.bytes(), entry, now)?;
         self.make_room();
         Ok(())
+    }
+
+    pub(super) fn remove(&self, key: Key<'_>, now: Instant) -> bool {
+        let shelf = self.shelf(key.namespace());
+        shelf.is_some_and(|shelf| shelf.remove(key.bytes(), now))
+    }
+
+    fn increment(
+        &self,
+        key: Key<'_>,
+        delta: i64,
+        ttl: Duration,
+        now: Instant,
+    ) -> Result<i64, CacheError> {
+        let mut sum = 0;
+        self.change(key, now, |old| {
+            sum = match old {
+                Some(entry) => increased(value_of(entry)?, delta)?,
+                None => in_range(Some(delta))?,
+            };
+            Ok(Some(Entry {
+                content: Content::Value(sum.to_string().into()),
+                expires: old.map_or(now + ttl, |entry| entry.expires),
+            }))
+        })?;
+        Ok(sum)
+    }
+
+    fn rate_limit(
+        &self,
+        key: Key<'_>,
+        rate: Rate,
+        now: Instant,
+    ) -> Result<Option<Duration>, CacheError> {
+        let since = now.saturating_duration_since(self.began);
+        let micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX / 2);
+        let mut wait = None;
+        self.change(key, now, |old| {
+            let pace = old.map(pace_of).transpose()?;
+            match rate.allow(pace, micros) {
+                Ok(pace) => Ok(Some(Entry {
+                    expires: self.began + Duration::from_micros(pace.whole_micros()),
+                    content: Content::Pace(pace),
+                })),
+                Err(early) => {
+                    wait = Some(early);
+                    Ok(None)
+                }
+            }
+        })?;
+        Ok(wait)
+    }
+
+    fn change(
+        &self,
+        key: Key<'_>,
+        now: Instant,
+        change: impl FnOnce(Option<&Entry>) -> Result<Option<Entry>, CacheError>,
+    ) -> Result<(), CacheError> {
+        let shelf = self.shelf_or_new(key.namespace());
+        shelf.change(key.bytes(), now, change)?;
+        self.make_room();
+        Ok(())
+    }
+
+    fn read<T>(
+        &self,
+        key: Key<'_>,
+        now: Instant,
+        read: impl FnOnce(&Entry) -> Result<T, CacheError>,
+    ) -> Result<Option<T>, CacheError> {
+        let shelf = self.shelf(key.namespace());
+        let found = shelf.and_then(|shelf| shelf.find(key.bytes(), now, read));
+        found.transpose()
     }
 
     fn make_room(&self) {
@@ -85,182 +165,54 @@ impl Embedded {
     }
 }
 
-#[async_trait]
 impl Store for Embedded {
-    async fn get(&self, key: Key<'_>) -> Result<Option<Bytes>, CacheError> {
-        Ok(self.find(key, Instant::now()))
+    fn get(&self, key: Key<'_>) -> Answer<'_, Option<Bytes>> {
+        Answer::now(self.value(key, Instant::now()))
     }
 
-    async fn set(&self, key: Key<'_>, value: Bytes, ttl: Duration) -> Result<(), CacheError> {
+    fn find(&self, key: Key<'_>) -> Answer<'_, Option<Found>> {
         let now = Instant::now();
-        let expires = now + ttl;
-        self.keep(key, Entry { value, expires }, now)
+        let found = self.read(key, now, |entry| {
+            Ok(Found {
+                value: value_of(entry)?.clone(),
+                left: Some(entry.expires.saturating_duration_since(now)),
+            })
+        });
+        Answer::now(found)
+    }
+
+    fn set(&self, key: Key<'_>, value: Bytes, ttl: Duration) -> Answer<'_, ()> {
+        let now = Instant::now();
+        let entry = Entry {
+            content: Content::Value(value),
+            expires: now + ttl,
+        };
+        Answer::now(self.keep(key, entry, now))
+    }
+
+    fn delete(&self, key: Key<'_>) -> Answer<'_, bool> {
+        Answer::now(Ok(self.remove(key, Instant::now())))
+    }
+
+    fn increment(&self, key: Key<'_>, delta: i64, ttl: Duration) -> Answer<'_, i64> {
+        Answer::now(self.increment(key, delta, ttl, Instant::now()))
+    }
+
+    fn rate_limit(&self, key: Key<'_>, rate: Rate) -> Answer<'_, Option<Duration>> {
+        Answer::now(self.rate_limit(key, rate, Instant::now()))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    /// A store, and a clock that stands still until a test moves it.
-    struct World {
-        store: Embedded,
-        now: Instant,
+fn value_of(entry: &Entry) -> Result<&Bytes, CacheError> {
+    match &entry.content {
+        Content::Value(value) => Ok(value),
+        Content::Pace(_) => Err(CacheError::Kind),
     }
+}
 
-    impl World {
-        fn new(capacity: u64, namespace_capacity: u64) -> Self {
-            Self {
-                store: Embedded::new(capacity, namespace_capacity),
-                now: Instant::now(),
-            }
-        }
-
-        fn set(&self, namespace: &str, key: &str, size: usize) -> Result<(), CacheError> {
-            self.set_for(namespace, key, size, HOUR)
-        }
-
-        fn set_for(
-            &self,
-            namespace: &str,
-            key: &str,
-            size: usize,
-            ttl: Duration,
-        ) -> Result<(), CacheError> {
-            let namespace = namespace.parse().unwrap();
-            let entry = Entry {
-                value: vec![b'v'; size].into(),
-                expires: self.now + ttl,
-            };
-            let key = Key::new(&namespace, key.as_bytes()).unwrap();
-            self.store.keep(key, entry, self.now)
-        }
-
-        fn has(&self, namespace: &str, key: &str) -> bool {
-            let namespace = namespace.parse().unwrap();
-            let key = Key::new(&namespace, key.as_bytes()).unwrap();
-            self.store.find(key, self.now).is_some()
-        }
-
-        fn weight(&self) -> u64 {
-            self.store.weight.load(Ordering::Relaxed)
-        }
-
-        /// What the shelves really hold, counted entry by entry.
-        fn counted(&self) -> Vec<u64> {
-            let shelves = self.store.shelves.read().unwrap();
-            shelves.values().map(|shelf| shelf.counted()).collect()
-        }
-    }
-
-    #[test]
-    fn an_entry_lives_as_long_as_its_ttl() {
-        let mut world = World::new(10_000, 10_000);
-        world.set_for("n", "k", 1, Duration::from_secs(10)).unwrap();
-        world.now += Duration::from_secs(10) - Duration::from_nanos(1);
-        assert!(world.has("n", "k"));
-        world.now += Duration::from_nanos(1);
-        assert!(!world.has("n", "k"));
-        assert_eq!(world.weight(), 0);
-    }
-
-    #[test]
-    fn setting_again_replaces_value_and_ttl() {
-        let mut world = World::new(10_000, 10_000);
-        world.set_for("n", "k", 99, Duration::from_secs(1)).unwrap();
-        world.set_for("n", "k", 1, HOUR).unwrap();
-        world.now += Duration::from_secs(1);
-        assert!(world.has("n", "k"));
-        assert_eq!(vec![world.weight()], world.counted());
-    }
-
-    #[test]
-    fn a_full_namespace_drops_what_was_used_least_recently() {
-        let world = World::new(10_000, 3_000);
-        for key in ["a", "b"] {
-            world.set("n", key, 1_000).unwrap();
-        }
-        assert!(world.has("n", "a"));
-        world.set("n", "c", 1_000).unwrap();
-        assert!(!world.has("n", "b"));
-        assert!(world.has("n", "a") && world.has("n", "c"));
-    }
-
-    #[test]
-    fn a_set_sweeps_out_what_has_expired() {
-        let mut world = World::new(10_000, 10_000);
-        for key in ["a", "b", "c"] {
-            world.set_for("n", key, 9, Duration::from_secs(1)).unwrap();
-        }
-        world.now += Duration::from_secs(1);
-        world.set("n", "d", 9).unwrap();
-        assert_eq!(world.store.shelf(&"n".parse().unwrap()).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn what_could_never_fit_is_refused_and_costs_nothing() {
-        let world = World::new(10_000, 3_000);
-        world.set("n", "k", 1).unwrap();
-        assert_eq!(world.set("n", "k", 3_000), Err(CacheError::ValueSize));
-        assert!(world.has("n", "k"));
-    }
-
-    #[test]
-    fn a_flood_in_one_namespace_leaves_the_others_alone() {
-        let world = World::new(64 << 20, 16 << 20);
-        for index in 0..1_000 {
-            world.set("b", &format!("k{index}"), 100).unwrap();
-        }
-        for index in 0..100_000 {
-            world.set("a", &format!("k{index}"), 1_000).unwrap();
-        }
-        assert!((0..1_000).all(|index| world.has("b", &format!("k{index}"))));
-        assert!(!world.has("a", "k0"), "the flood did not overflow");
-        assert!(world.store.shelf(&"a".parse().unwrap()).unwrap().weight() <= 16 << 20);
-    }
-
-    #[test]
-    fn concurrent_use_keeps_the_books() {
-        let world = World::new(20_000, 10_000);
-        std::thread::scope(|scope| {
-            for thread in 0..4 {
-                let world = &world;
-                scope.spawn(move || {
-                    for index in 0..5_000 {
-                        let namespace = format!("n{}", (index + thread) % 3);
-                        let key = format!("k{}", index % 40);
-                        world.set(&namespace, &key, index % 700).unwrap();
-                        world.has(&namespace, &key);
-                    }
-                });
-            }
-        });
-        assert_eq!(world.weight(), world.counted().iter().sum::<u64>());
-        assert!(world.weight() <= 20_000);
-    }
-
-    proptest! {
-        #[test]
-        fn both_bounds_hold_and_a_fair_share_is_safe(
-            sets in proptest::collection::vec((0..3_u8, 0..30_u8, 0..900_usize), 1..200),
-        ) {
-            // Four namespaces, so a fair share is 2,500 bytes: the quiet one holds less.
-            let world = World::new(10_000, 6_000);
-            for key in ["a", "b"] {
-                world.set("quiet", key, 800).unwrap();
-            }
-            for (namespace, key, size) in sets {
-                world.set(&format!("n{namespace}"), &format!("k{key}"), size).unwrap();
-                let counted = world.counted();
-                prop_assert_eq!(world.weight(), counted.iter().sum::<u64>());
-                prop_assert!(world.weight() <= 10_000);
-                prop_assert!(counted.iter().all(|weight| *weight <= 6_000));
-            }
-            prop_assert!(world.has("quiet", "a") && world.has("quiet", "b"));
-        }
+fn pace_of(entry: &Entry) -> Result<Pace, CacheError> {
+    match entry.content {
+        Content::Pace(pace) => Ok(pace),
+        Content::Value(_) => Err(CacheError::Kind),
     }
 }

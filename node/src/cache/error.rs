@@ -66,6 +66,19 @@ pub enum CacheError {
     /// The lifetime is out of range.
     #[error("ttl must be at most one year")]
     Ttl,
+    /// The limit or the window is out of range.
+    #[error("limit and window must be at least 1, and the window at most one year")]
+    Rate,
+    /// The key holds another kind of entry: a rate's state where a value is wanted, or the other
+    /// way round.
+    #[error("the key holds another kind of entry")]
+    Kind,
+    /// The value to be incremented is not the decimal text of a number of 64 bits.
+    #[error("the value is not a number")]
+    NotANumber,
+    /// The incremented value would be out of range.
+    #[error("the number would overflow")]
+    Overflow,
     /// The store did not answer in time.
     #[error("the cache store did not answer in time")]
     Timeout,

@@ -5,16 +5,50 @@ use std::time::{Duration, Instant};
 
 use super::{BuildError, Cache, CacheError, Namespace, Settings, StoreSettings};
 
+/// Runs each of these, which take a cache, on every store there is.
+macro_rules! on_every_store {
+    ($($test:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(&crate::cache::Cache::new(&Default::default()).unwrap()).await;
+            })+
+        }
+
+        mod dragonfly {
+            $(#[tokio::test]
+            async fn $test() {
+                let (_server, cache) = crate::cache::tests::world().await;
+                super::$test(&cache).await;
+            })+
+        }
+    };
+}
+
+mod clocks;
 mod contract;
+mod counting;
 mod keys;
+mod likeness;
 mod outages;
 mod scripted;
 mod server;
+mod sharing;
 mod topologies;
 mod ways;
 
+use server::Server;
+
 /// Longer than anything here takes; only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(10);
+
+/// A server that a cache is connected to.
+async fn world() -> (Server, Cache) {
+    let server = Server::start();
+    let cache = cache_at(&server.url());
+    until_it_works(&cache).await;
+    (server, cache)
+}
 
 fn cache_at(url: &str) -> Cache {
     Cache::new(&settings_at(url)).unwrap()

@@ -8,6 +8,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use lru::LruCache;
 
+use crate::cache::CacheError;
+use crate::cache::rate::Pace;
+
 /// What an entry takes beside its key and value: list node, table slot, allocations. In bytes,
 /// rounded up, so that a capacity bounds memory also when it is full of tiny entries.
 const ENTRY_OVERHEAD: u64 = 224;
@@ -24,18 +27,31 @@ pub(super) struct Shelf {
     total: Arc<AtomicU64>,
 }
 
-/// A value, and when it ends.
-pub(super) struct Entry {
-    pub(super) value: Bytes,
-    pub(super) expires: Instant,
+/// What a key holds, and when it ends.
+pub(in crate::cache) struct Entry {
+    pub(in crate::cache) content: Content,
+    pub(in crate::cache) expires: Instant,
+}
+
+/// What a key can hold.
+#[derive(Clone)]
+pub(in crate::cache) enum Content {
+    /// A value, which may be a counter.
+    Value(Bytes),
+    /// The state of a rate.
+    Pace(Pace),
 }
 
 // === impl Entry ===
 
 impl Entry {
     /// What the entry takes under `key`, in bytes.
-    pub(super) fn weight(&self, key: &[u8]) -> u64 {
-        (key.len() + self.value.len()) as u64 + ENTRY_OVERHEAD
+    fn weight(&self, key: &[u8]) -> u64 {
+        let content = match &self.content {
+            Content::Value(value) => value.len(),
+            Content::Pace(_) => 0, // no allocation of its own
+        };
+        (key.len() + content) as u64 + ENTRY_OVERHEAD
     }
 }
 
@@ -55,28 +71,77 @@ impl Shelf {
         self.weight.load(Ordering::Relaxed)
     }
 
-    pub(super) fn find(&self, key: &[u8], now: Instant) -> Option<Bytes> {
+    /// What `read` makes of the entry of `key`.
+    pub(super) fn find<T>(
+        &self,
+        key: &[u8],
+        now: Instant,
+        read: impl FnOnce(&Entry) -> T,
+    ) -> Option<T> {
         let mut entries = self.lock();
         let entry = entries.get(key)?;
         if entry.expires > now {
-            return Some(entry.value.clone());
+            return Some(read(entry));
         }
-        if let Some(entry) = entries.pop(key) {
-            self.subtract(entry.weight(key));
-        }
+        self.pop(&mut entries, key);
         None
     }
 
-    /// Keeps an entry that fits, at the price of expired ones and then of the coldest.
-    pub(super) fn keep(&self, key: &[u8], entry: Entry, now: Instant) {
+    /// Keeps an entry, at the price of expired ones and then of the coldest.
+    ///
+    /// # Errors
+    ///
+    /// When it could never fit.
+    pub(super) fn keep(&self, key: &[u8], entry: Entry, now: Instant) -> Result<(), CacheError> {
+        self.put(&mut self.lock(), key, entry, now)
+    }
+
+    /// Removes an entry; whether there was one.
+    pub(super) fn remove(&self, key: &[u8], now: Instant) -> bool {
+        let removed = self.pop(&mut self.lock(), key);
+        removed.is_some_and(|entry| entry.expires > now)
+    }
+
+    /// Puts what `change` makes of an entry, or of its absence, in its place, with nobody between.
+    /// When it makes nothing of it or fails, everything stays as it was.
+    pub(super) fn change(
+        &self,
+        key: &[u8],
+        now: Instant,
+        change: impl FnOnce(Option<&Entry>) -> Result<Option<Entry>, CacheError>,
+    ) -> Result<(), CacheError> {
         let mut entries = self.lock();
+        let old = entries.get(key).filter(|entry| entry.expires > now);
+        match change(old)? {
+            Some(new) => self.put(&mut entries, key, new, now),
+            None => Ok(()),
+        }
+    }
+
+    fn put(
+        &self,
+        entries: &mut Entries,
+        key: &[u8],
+        entry: Entry,
+        now: Instant,
+    ) -> Result<(), CacheError> {
+        if entry.weight(key) > self.capacity {
+            return Err(CacheError::ValueSize);
+        }
         self.add(entry.weight(key));
         if let Some(replaced) = entries.put(key.into(), entry) {
             self.subtract(replaced.weight(key));
         }
-        while self.weight() > self.capacity || coldest_expired(&entries, now) {
-            self.pop_coldest(&mut entries);
+        while self.weight() > self.capacity || coldest_expired(entries, now) {
+            self.pop_coldest(entries);
         }
+        Ok(())
+    }
+
+    fn pop(&self, entries: &mut Entries, key: &[u8]) -> Option<Entry> {
+        let entry = entries.pop(key)?;
+        self.subtract(entry.weight(key));
+        Some(entry)
     }
 
     /// Makes room for another shelf.

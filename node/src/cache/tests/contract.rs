@@ -4,31 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::server::Server;
-use super::{Cache, CacheError, Settings, cache_at, namespace, until, until_it_works};
+use super::{Cache, CacheError, namespace, until};
 
-macro_rules! on_both_stores {
-    ($($test:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(&super::Cache::new(&super::Settings::default()).unwrap()).await;
-            })+
-        }
-
-        mod dragonfly {
-            $(#[tokio::test]
-            async fn $test() {
-                let server = super::Server::start();
-                let cache = super::cache_at(&server.url());
-                super::until_it_works(&cache).await;
-                super::$test(&cache).await;
-            })+
-        }
-    };
-}
-
-on_both_stores!(
+on_every_store!(
     what_was_set_is_found,
     any_bytes_are_a_key_and_a_value,
     namespaces_are_apart,
@@ -37,6 +15,7 @@ on_both_stores!(
     a_ttl_has_a_limit,
     an_entry_ends_with_its_ttl,
     many_calls_at_once_all_succeed,
+    what_is_deleted_is_absent,
 );
 
 async fn what_was_set_is_found(cache: &Cache) {
@@ -141,4 +120,23 @@ async fn many_calls_at_once_all_succeed(cache: &Cache) {
     while let Some(call) = calls.join_next().await {
         assert_eq!(call.unwrap(), Ok(()));
     }
+}
+
+async fn what_is_deleted_is_absent(cache: &Cache) {
+    let namespace = namespace();
+    assert_eq!(cache.delete(&namespace, b"k").await, Ok(false));
+    for key in [&b"k"[..], b"k\r\n\0\xff"] {
+        cache.set(&namespace, key, "v".into(), 60).await.unwrap();
+        cache
+            .set(&namespace, b"other", "v".into(), 60)
+            .await
+            .unwrap();
+        assert_eq!(cache.delete(&namespace, key).await, Ok(true));
+        assert_eq!(cache.get(&namespace, key).await, Ok(None));
+        assert_eq!(cache.delete(&namespace, key).await, Ok(false));
+        let other = cache.get(&namespace, b"other").await;
+        assert_eq!(other, Ok(Some("v".into())));
+    }
+    let elsewhere = "elsewhere".parse().unwrap();
+    assert_eq!(cache.delete(&elsewhere, b"other").await, Ok(false));
 }

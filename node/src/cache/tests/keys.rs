@@ -1,14 +1,7 @@
 //! What the store outside the process holds, as others see it.
 
 use super::server::Server;
-use super::{Cache, CacheError, cache_at, namespace, until_it_works};
-
-async fn world() -> (Server, Cache) {
-    let server = Server::start();
-    let cache = cache_at(&server.url());
-    until_it_works(&cache).await;
-    (server, cache)
-}
+use super::{CacheError, cache_at, namespace, until_it_works, world};
 
 #[tokio::test]
 async fn a_key_is_named_after_its_namespace_and_always_has_a_ttl() {
@@ -71,7 +64,7 @@ async fn what_others_put_there_is_an_error_and_not_an_answer() {
     raw.ask(&[b"RPUSH", b"aegis:rates:list", b"a"]);
     raw.ask(&[b"SETRANGE", b"aegis:rates:large", b"1048576", b"x"]);
     let list = cache.get(&namespace(), b"list").await;
-    assert_eq!(list, Err(CacheError::Refused));
+    assert_eq!(list, Err(CacheError::Kind));
     let large = cache.get(&namespace(), b"large").await;
     assert_eq!(large, Err(CacheError::ValueSize));
 }

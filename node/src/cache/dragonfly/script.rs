@@ -1,0 +1,71 @@
+//! Scripts that the store runs: one call, one round trip, nobody in between.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::ClientLike;
+use fred::types::{ClusterHash, CustomCommand, Value};
+use sha1::{Digest, Sha1};
+use tokio::time::{Instant, timeout_at};
+
+/// Where the key is among the arguments: behind the script and the number of keys.
+const KEY: usize = 2;
+
+/// A script for one key.
+pub(super) struct Script {
+    text: &'static str,
+    hash: String,
+}
+
+// === impl Script ===
+
+impl Script {
+    pub(super) fn new(text: &'static str) -> Self {
+        let mut hash = String::with_capacity(40);
+        for byte in Sha1::digest(text) {
+            write!(hash, "{byte:02x}").ok();
+        }
+        Self { text, hash }
+    }
+
+    /// Runs the script by its hash, and by its text where the store does not know it: after a
+    /// restart, a failover, or `SCRIPT FLUSH`. Both together take no longer than `timeout`.
+    ///
+    /// It is sent as a command that the client knows nothing of, because for scripts, as for
+    /// transactions, it would let the calls of a connection wait for each other.
+    pub(super) async fn run(
+        &self,
+        client: &Client,
+        key: Bytes,
+        arguments: &[String],
+        timeout: Duration,
+    ) -> Result<String, Error> {
+        let deadline = Instant::now() + timeout;
+        let ran = call(client, "EVALSHA", &self.hash, key.clone(), arguments).await;
+        match ran {
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                let again = call(client, "EVAL", self.text, key, arguments);
+                let late = || Error::new(ErrorKind::Timeout, "the script's text came too late");
+                timeout_at(deadline, again).await.map_err(|_| late())?
+            }
+            ran => ran,
+        }
+    }
+}
+
+async fn call(
+    client: &Client,
+    command: &'static str,
+    script: &str,
+    key: Bytes,
+    arguments: &[String],
+) -> Result<String, Error> {
+    let command = CustomCommand::new_static(command, ClusterHash::Offset(KEY), false);
+    let mut words: Vec<Value> = Vec::with_capacity(KEY + 1 + arguments.len());
+    words.extend([script.into(), "1".into(), Value::Bytes(key)]);
+    words.extend(arguments.iter().map(|argument| argument.as_str().into()));
+    client.custom(command, words).await
+}
