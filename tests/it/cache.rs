@@ -1,9 +1,10 @@
 //! The cache as guests use it, on both stores.
 
+mod counting;
 mod dragonfly;
 mod embedded;
 
-use crate::harness::{Node, Setup, node, report};
+use crate::harness::{Node, Redis, Setup, answers, node, report};
 
 /// Keeps one byte per visit under `visits` for a minute and answers with how many there are; 0 when the store fails.
 const VISITS: &str = "
@@ -44,4 +45,26 @@ fn counts(node: &Node, paths: &[&str]) -> String {
         .map(|path| node.get(path).text().trim().to_owned())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// What a guest with `body`, configured with `keys`, reports on each store: the same.
+fn on_both(keys: &str, body: &str) -> String {
+    let redis = Redis::start();
+    let keys_and_url = format!("{keys}\n[cache]\nurl = \"redis://{}\"", redis.address);
+    let here = answers(keys, &report(body)).start().get("/").text();
+    let there = answers(&keys_and_url, &report(body));
+    assert_eq!(
+        here,
+        connected(there).get("/").text(),
+        "not the same on both"
+    );
+    here
+}
+
+/// Starts a node and waits until it has found its store.
+fn connected(setup: Setup) -> Node {
+    let node = setup.start();
+    node.stderr
+        .wait_for(|line| line.contains("cache store connected"));
+    node
 }

@@ -15,6 +15,7 @@ type Signature = (&'static str, &'static [ValType], &'static [ValType]);
 const LONGEST_NAME: usize = 100;
 
 const I32: ValType = ValType::I32;
+const I64: ValType = ValType::I64;
 const ANSWER: &[ValType] = &[I32];
 
 /// What the host has. A test holds it against what it links.
@@ -41,8 +42,11 @@ const IMPORTS: &[Signature] = &[
     (import::LAST_ERROR, &[], ANSWER),
     (import::LAST_ERROR_CODE, &[], ANSWER),
     (import::CONFIG_GET, &[I32; 2], ANSWER),
-    (import::TIME_NOW, &[], &[ValType::I64]),
+    (import::TIME_NOW, &[], &[I64]),
     (import::RANDOM_BYTES, &[I32; 2], ANSWER),
+    (import::CACHE_DELETE, &[I32; 2], ANSWER),
+    (import::CACHE_INCREMENT, &[I32, I32, I64, I32], &[I64]),
+    (import::RATE_LIMIT, &[I32; 4], ANSWER),
     (import::HTTP_REQUEST, &[I32; 8], ANSWER),
     (import::HTTP_REQUEST_START, &[I32; 8], ANSWER),
     (import::HTTP_REQUEST_WAIT, &[I32], ANSWER),
