@@ -11,6 +11,9 @@ pub(crate) enum Kind {
     Url,
     Name,
     Value,
+    Method,
+    /// Lines of `Name: value`.
+    Lines,
     /// Memory the host writes to.
     Destination,
 }
@@ -24,6 +27,12 @@ pub(crate) enum Argument {
     Copy,
     Status,
     Seconds,
+    /// An `i64`.
+    Delta,
+    Limit,
+    Handle,
+    /// A pointer, and how many handles there are.
+    Handles,
 }
 
 /// What a call returns.
@@ -38,7 +47,11 @@ pub(crate) enum Answer {
     Copied,
     /// 0 or an error code.
     Code,
+    /// -1 or any number that is not negative.
+    Number,
     Time,
+    /// An `i64`, the least of all on failure.
+    Count,
 }
 
 /// One import.
@@ -54,6 +67,12 @@ const KEY: Argument = Argument::Span(Kind::Key);
 const URL: Argument = Argument::Span(Kind::Url);
 const NAME: Argument = Argument::Span(Kind::Name);
 const VALUE: Argument = Argument::Span(Kind::Value);
+const CALL: &[Argument] = &[
+    Argument::Span(Kind::Method),
+    URL,
+    Argument::Span(Kind::Lines),
+    TEXT,
+];
 
 /// Every import there is.
 pub(crate) const IMPORTS: &[Import] = &[
@@ -97,6 +116,41 @@ pub(crate) const IMPORTS: &[Import] = &[
         &[Argument::Span(Kind::Destination)],
         Answer::Result,
     ),
+    of(import::CACHE_DELETE, &[KEY], Answer::Number),
+    of(
+        import::CACHE_INCREMENT,
+        &[KEY, Argument::Delta, Argument::Seconds],
+        Answer::Count,
+    ),
+    of(
+        import::RATE_LIMIT,
+        &[KEY, Argument::Limit, Argument::Seconds],
+        Answer::Number,
+    ),
+    of(import::HTTP_REQUEST, CALL, Answer::Length),
+    of(import::HTTP_REQUEST_START, CALL, Answer::Number),
+    of(
+        import::HTTP_REQUEST_WAIT,
+        &[Argument::Handle],
+        Answer::Length,
+    ),
+    of(
+        import::HTTP_REQUEST_WAIT_ANY,
+        &[Argument::Handles],
+        Answer::Number,
+    ),
+    of(import::HTTP_RESPONSE_STATUS, &[], Answer::Number),
+    of(import::HTTP_RESPONSE_HEADER, &[NAME], Answer::Length),
+    of(import::REQUEST_SET_HEADER, &[NAME, VALUE], Answer::Result),
+    of(import::REQUEST_ADD_HEADER, &[NAME, VALUE], Answer::Result),
+    of(import::REQUEST_REMOVE_HEADER, &[NAME], Answer::Result),
+    of(import::REQUEST_SET_URI, &[URL], Answer::Result),
+    of(import::REQUEST_SET_BODY, &[TEXT], Answer::Result),
+    of(import::REQUEST_GET_CLIENT_ADDRESS, &[], Answer::Length),
+    of(import::RESPONSE_GET_STATUS, &[], Answer::Number),
+    of(import::RESPONSE_GET_HEADER, &[NAME], Answer::Length),
+    of(import::RESPONSE_GET_HEADER_NAMES, &[], Answer::Length),
+    of(import::RESPONSE_GET_BODY, &[], Answer::Length),
 ];
 
 const fn of(name: &'static str, arguments: &'static [Argument], answer: Answer) -> Import {
@@ -108,21 +162,25 @@ const fn of(name: &'static str, arguments: &'static [Argument], answer: Answer) 
 }
 
 impl Import {
-    /// How many `i32` it takes.
-    fn parameters(&self) -> usize {
+    fn parameters(&self) -> Vec<ValType> {
         let of = |argument: &Argument| match argument {
-            Argument::Span(_) => 2,
-            Argument::Copy => 3,
-            Argument::Status | Argument::Seconds => 1,
+            Argument::Span(_) | Argument::Handles => &[ValType::I32; 2][..],
+            Argument::Copy => &[ValType::I32; 3],
+            Argument::Status | Argument::Seconds | Argument::Limit | Argument::Handle => {
+                &[ValType::I32]
+            }
+            Argument::Delta => &[ValType::I64],
         };
-        self.arguments.iter().map(of).sum()
+        self.arguments.iter().flat_map(of).copied().collect()
     }
 
     fn results(&self) -> &'static [ValType] {
         match self.answer {
             Answer::Nothing => &[],
-            Answer::Time => &[ValType::I64],
-            Answer::Result | Answer::Length | Answer::Copied | Answer::Code => &[ValType::I32],
+            Answer::Time | Answer::Count => &[ValType::I64],
+            Answer::Result | Answer::Length | Answer::Copied | Answer::Code | Answer::Number => {
+                &[ValType::I32]
+            }
         }
     }
 }
@@ -131,7 +189,7 @@ impl Import {
 pub(crate) fn sections() -> (TypeSection, ImportSection) {
     let (mut types, mut imports) = (TypeSection::new(), ImportSection::new());
     for (index, import) in (0..).zip(IMPORTS) {
-        let parameters = vec![ValType::I32; import.parameters()];
+        let parameters = import.parameters();
         let results = import.results().iter().copied();
         types.ty().function(parameters, results);
         imports.import(MODULE, import.name, EntityType::Function(index));
@@ -158,6 +216,8 @@ pub(crate) fn pieces() -> Vec<(Kind, Vec<u8>)> {
         of(Kind::Url, URLS),
         of(Kind::Name, NAMES),
         of(Kind::Value, VALUES),
+        of(Kind::Method, METHODS),
+        of(Kind::Lines, LINES),
     ]
     .concat();
     pieces.push((Kind::Key, vec![b'k'; MAX_KEY]));
@@ -205,6 +265,33 @@ const URLS: &[&[u8]] = &[
     b"https://a b/",
     b"https:\\\\a",
     b"HTTPS://API.EXAMPLE.COM.:443/../%2e%2e/?#",
+    b"/",
+    b"/a/../b?c=d",
+    b"//evil.example/",
+    b"/a b",
+    b"/x\r\nHost: e",
+    b"/%2f",
+    b"/..%2f",
+    b"/%",
+    b"*",
+];
+
+const METHODS: &[&[u8]] = &[
+    b"", b"GET", b"get", b"PURGE", b"CONNECT", b"TRACE", b"G T", b"GET\r\n", b"\xff",
+];
+
+const LINES: &[&[u8]] = &[
+    b"",
+    b"accept: text/plain",
+    b"accept: a\nx-b: c\n",
+    b"host: evil.example",
+    b"x-a: b\r\nx-c: d",
+    b"x-a",
+    b": v",
+    b"x a: b",
+    b"x-a: b\0",
+    b"\n\n",
+    b"\xff: \xff",
 ];
 
 const NAMES: &[&[u8]] = &[

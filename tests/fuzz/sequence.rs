@@ -1,7 +1,7 @@
 //! Modules that make one host call after the other, with arguments of any kind, and look at every
 //! answer: a wrong one ends the entry with a number that says which call it was.
 
-use aegis_abi::{DEFAULT_ENTRY, EXPORT_INITIALIZE, EXPORT_MEMORY};
+use aegis_abi::{DEFAULT_ENTRY, EXPORT_INITIALIZE, EXPORT_MEMORY, INCREMENT_FAILURE};
 use fastrand::Rng;
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataSection, ExportKind, ExportSection, Function,
@@ -132,6 +132,19 @@ fn call(
             }
             Argument::Status => vec![spans::status(rng)],
             Argument::Seconds => vec![spans::seconds(rng)],
+            Argument::Limit => vec![spans::limit(rng)],
+            Argument::Handle => vec![spans::handle(rng)],
+            Argument::Handles => {
+                let span = stock.handles(rng);
+                outside |= stock.is_outside_with(span, 4);
+                vec![span.0, span.1]
+            }
+            Argument::Delta => {
+                let delta = spans::delta(rng);
+                code.i64_const(delta);
+                shown.push(delta.to_string());
+                continue;
+            }
         };
         for value in &values {
             code.i32_const(*value);
@@ -166,6 +179,15 @@ fn look_at(code: &mut InstructionSink<'_>, answer: Answer, outside: bool, wrong:
             fail_if(code, wrong);
             return;
         }
+        Answer::Count if outside => {
+            code.i64_const(INCREMENT_FAILURE).i64_ne();
+            fail_if(code, wrong);
+            return;
+        }
+        Answer::Count => {
+            code.drop();
+            return;
+        }
         _ => code.local_set(ANSWER),
     };
     if outside {
@@ -180,7 +202,8 @@ fn look_at(code: &mut InstructionSink<'_>, answer: Answer, outside: bool, wrong:
         Answer::Length => i32::try_from(LIMITS.shared_buffer).unwrap(),
         Answer::Copied => i32::try_from(LIMITS.memory).unwrap(),
         Answer::Code => 8,
-        Answer::Result | Answer::Nothing | Answer::Time => 0,
+        Answer::Number => i32::MAX,
+        Answer::Result | Answer::Nothing | Answer::Time | Answer::Count => 0,
     };
     code.local_get(ANSWER).i32_const(-1).i32_lt_s();
     fail_if(code, wrong);

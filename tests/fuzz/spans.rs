@@ -32,10 +32,25 @@ impl Stock {
         }
     }
 
+    /// A pointer to handles, and how many there are.
+    pub(crate) fn handles(&self, rng: &mut Rng) -> (i32, i32) {
+        match rng.u8(..4) {
+            // Zeros, most of them: handles of the first call.
+            0..2 => (rng.i32(0x8000..0xf000), rng.i32(0..6)),
+            2 => (self.pointer(rng), self.length(rng)),
+            _ => (rng.i32(..), rng.i32(..)),
+        }
+    }
+
     /// Whether a call must refuse this span.
-    pub(crate) fn is_outside(&self, (pointer, length): (i32, i32)) -> bool {
+    pub(crate) fn is_outside(&self, span: (i32, i32)) -> bool {
+        self.is_outside_with(span, 1)
+    }
+
+    /// Whether it must refuse so many elements of `size` bytes.
+    pub(crate) fn is_outside_with(&self, (pointer, count): (i32, i32), size: u64) -> bool {
         let start = u64::from(pointer.cast_unsigned());
-        start + u64::from(length.cast_unsigned()) > u64::from(self.memory)
+        start + u64::from(count.cast_unsigned()) * size > u64::from(self.memory)
     }
 
     fn piece(&self, rng: &mut Rng, suits: impl Fn(&Piece) -> bool) -> (i32, i32) {
@@ -116,5 +131,23 @@ pub(crate) fn status(rng: &mut Rng) -> i32 {
 /// A lifetime in seconds, or what is none.
 pub(crate) fn seconds(rng: &mut Rng) -> i32 {
     let edges = [0, 1, 60, 31_536_000, 31_536_001, -1, i32::MIN, i32::MAX];
+    edges[rng.usize(..edges.len())]
+}
+
+/// What a rate limit lets through.
+pub(crate) fn limit(rng: &mut Rng) -> i32 {
+    let edges = [0, 1, 2, 100, 1_000_000, -1, i32::MIN, i32::MAX];
+    edges[rng.usize(..edges.len())]
+}
+
+/// What is added to a count.
+pub(crate) fn delta(rng: &mut Rng) -> i64 {
+    let edges = [0, 1, -1, i64::MAX, i64::MIN, i64::MIN + 1, 1 << 53];
+    edges[rng.usize(..edges.len())]
+}
+
+/// The handle of a call, or what is none.
+pub(crate) fn handle(rng: &mut Rng) -> i32 {
+    let edges = [0, 0, 1, 2, 3, 31, 32, -1, i32::MIN, i32::MAX];
     edges[rng.usize(..edges.len())]
 }

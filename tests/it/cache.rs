@@ -3,6 +3,7 @@
 mod counting;
 mod dragonfly;
 mod embedded;
+mod nodes;
 
 use crate::harness::{Node, Redis, Setup, answers, node, report};
 
