@@ -14,6 +14,7 @@ mod dragonfly;
 mod embedded;
 mod error;
 mod key;
+mod near;
 mod rate;
 mod secret;
 mod settings;
@@ -28,8 +29,9 @@ use dragonfly::Dragonfly;
 use embedded::Embedded;
 pub use error::{BuildError, CacheError};
 pub use key::{Key, MAX_KEY_SIZE, Namespace, NamespaceError};
+use near::Near;
 pub use rate::Rate;
-pub use settings::{Settings, StoreSettings};
+pub use settings::{NearSettings, Settings, StoreSettings};
 use store::Store;
 pub use url::{StoreUrl, UrlError};
 
@@ -176,7 +178,11 @@ fn open(settings: &Settings, access: &Access) -> Result<Arc<dyn Store>, BuildErr
             namespace_capacity,
         } => Arc::new(Embedded::new(*capacity, *namespace_capacity)),
         StoreSettings::Dragonfly { url, .. } => {
-            Arc::new(Dragonfly::open(url, access, settings.timeout)?)
+            let store = Arc::new(Dragonfly::open(url, access, settings.timeout)?);
+            match &settings.near {
+                Some(near) => Arc::new(Near::new(store, near)),
+                None => store,
+            }
         }
     })
 }

@@ -166,7 +166,7 @@ fn b1_the_empty_pair_at_the_end_of_memory_is_inside() {
         "-1/2 -1/2 7 7 -1/2 7 7 -1/2",    // http_get, http_post, http_put, http_delete
         "-1/2 -1/2 0 -1/2 0 -1/2 0",      // request_get_header, response_*
         "-1/1 0 -1/2 -1/2 -1/2", // config_get, random_bytes, cache_delete, cache_increment, rate_limit
-        "-1/2 -1/2 7 7 -1/2 -1/2 0 1", // http_request, http_request_start
+        "-1/2 -1/2 7 7 -1/2 11 12 13", // http_request; http_request_start looks at URLs later
         "-1/2 -1/2 0 -1/2 0 -1/2 -1/2 0", // http_response_header, request_*
         "0",                     // get_shared_buffer
     ];

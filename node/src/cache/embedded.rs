@@ -216,3 +216,10 @@ fn pace_of(entry: &Entry) -> Result<Pace, CacheError> {
         Content::Value(_) => Err(CacheError::Kind),
     }
 }
+
+#[cfg(test)]
+impl Embedded {
+    pub(super) fn weight(&self) -> u64 {
+        self.weight.load(Ordering::Relaxed)
+    }
+}

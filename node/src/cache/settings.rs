@@ -17,6 +17,18 @@ pub struct Settings {
     pub default_ttl: Duration,
     /// How long one operation on a store outside the process may take. Default: 250 ms.
     pub timeout: Duration,
+    /// Copies of hot entries in this process, in front of a store outside it; the in-process store
+    /// needs none. Default: none.
+    pub near: Option<NearSettings>,
+}
+
+/// The settings of the copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NearSettings {
+    /// What they may take together, in bytes. Default: 64 MiB.
+    pub capacity: u64,
+    /// How old what they answer may be. Default: 1 s.
+    pub ttl: Duration,
 }
 
 /// Which store, and what belongs to that one only.
@@ -46,6 +58,16 @@ impl Default for Settings {
             store: StoreSettings::default(),
             default_ttl: Duration::from_secs(60 * 60),
             timeout: Duration::from_millis(250),
+            near: None,
+        }
+    }
+}
+
+impl Default for NearSettings {
+    fn default() -> Self {
+        Self {
+            capacity: 64 * MIB,
+            ttl: Duration::from_secs(1),
         }
     }
 }

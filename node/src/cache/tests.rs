@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BuildError, Cache, CacheError, Namespace, Settings, StoreSettings};
+use super::{BuildError, Cache, CacheError, Namespace, NearSettings, Settings, StoreSettings};
 
 /// Runs each of these, which take a cache, on every store there is.
 macro_rules! on_every_store {
@@ -19,6 +19,16 @@ macro_rules! on_every_store {
             $(#[tokio::test]
             async fn $test() {
                 let (_server, cache) = crate::cache::tests::world().await;
+                super::$test(&cache).await;
+            })+
+        }
+
+        mod near {
+            $(#[tokio::test]
+            async fn $test() {
+                let (server, _) = crate::cache::tests::world().await;
+                let cache = crate::cache::tests::near_at(&server.url());
+                crate::cache::tests::until_it_works(&cache).await;
                 super::$test(&cache).await;
             })+
         }
@@ -48,6 +58,20 @@ async fn world() -> (Server, Cache) {
     let cache = cache_at(&server.url());
     until_it_works(&cache).await;
     (server, cache)
+}
+
+/// A cache that copies what a store holds, for longer than any test takes.
+fn near_at(url: &str) -> Cache {
+    let ttl = Duration::from_secs(60);
+    let near = NearSettings {
+        ttl,
+        ..NearSettings::default()
+    };
+    let settings = Settings {
+        near: Some(near),
+        ..settings_at(url)
+    };
+    Cache::new(&settings).unwrap()
 }
 
 fn cache_at(url: &str) -> Cache {

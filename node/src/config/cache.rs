@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cache::{MAX_TTL, Settings, StoreSettings, StoreUrl};
+use crate::cache::{MAX_TTL, NearSettings, Settings, StoreSettings, StoreUrl};
 
 use super::{
     quantity::{MIB, MILLISECOND, MINUTE, SECOND, TIB},
@@ -21,7 +21,26 @@ pub(super) fn read(section: &mut Section<'_>) -> Settings {
         store: read_store(section),
         default_ttl: section.duration("default_ttl", default.default_ttl, SECOND..=MAX_TTL),
         timeout: section.duration("timeout", default.timeout, MILLISECOND..=MINUTE),
+        near: read_near(section),
     }
+}
+
+fn read_near(section: &mut Section<'_>) -> Option<NearSettings> {
+    let default = NearSettings::default();
+    let given = section.peek("near");
+    let near = section.table("near", |near| NearSettings {
+        capacity: near.size("capacity", default.capacity, 1..=TIB),
+        ttl: near.duration("ttl", default.ttl, MILLISECOND..=MINUTE),
+    });
+    let given = given?;
+    if !section.has("url") && !section.misspells("url") {
+        given.wrong(
+            "there are no copies of an in-process cache",
+            "remove this key, or set url",
+        );
+        return None;
+    }
+    Some(near)
 }
 
 fn read_store(section: &mut Section<'_>) -> StoreSettings {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 
-use super::{Cache, CacheError, Namespace, Settings, world};
+use super::{Cache, CacheError, Namespace, Settings, near_at, until_it_works, world};
 
 /// How far apart waits may be that were computed one after the other.
 const TOLERANCE: Duration = Duration::from_secs(5);
@@ -142,7 +142,9 @@ fn alike(one: &Reply, other: &Reply) -> bool {
 fn every_store_gives_the_same_answers() {
     let runtime = Runtime::new().unwrap();
     let embedded = Cache::new(&Settings::default()).unwrap();
-    let (_server, dragonfly) = runtime.block_on(world());
+    let (server, dragonfly) = runtime.block_on(world());
+    let near = runtime.block_on(async { near_at(&server.url()) });
+    runtime.block_on(until_it_works(&near));
     let case = AtomicU32::new(0);
     let calls = proptest::collection::vec((key(), call()), 1..60);
     let config = Config {
@@ -153,11 +155,14 @@ fn every_store_gives_the_same_answers() {
     let ran = TestRunner::new(config).run(&calls, |calls| {
         let case = case.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("n{case}").parse().unwrap();
+        let beside = format!("near{case}").parse().unwrap();
         runtime.block_on(async {
             for (key, call) in calls {
                 let one = ask(&embedded, &namespace, &key, call.clone()).await;
-                let other = ask(&dragonfly, &namespace, &key, call).await;
+                let other = ask(&dragonfly, &namespace, &key, call.clone()).await;
                 prop_assert!(alike(&one, &other), "{one:?} in-process, {other:?} outside");
+                let third = ask(&near, &beside, &key, call).await;
+                prop_assert!(alike(&one, &third), "{one:?} in-process, {third:?} near");
             }
             Ok(())
         })

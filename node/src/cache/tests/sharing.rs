@@ -1,11 +1,17 @@
 //! Several nodes on one store, and a store that loses what it knew.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
 use super::server::Server;
-use super::{Cache, CacheError, cache_at, namespace, until, until_it_works, world};
+use super::{
+    Cache, CacheError, Namespace, NearSettings, Settings, cache_at, namespace, near_at,
+    settings_at, until, until_it_works, world,
+};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -154,4 +160,80 @@ async fn a_rate_that_something_else_broke_begins_anew() {
     raw.ask(&[b"HSET", b"aegis:rates:r", b"m", b"x", b"other", b"1"]);
     let rate = cache.rate_limit(&namespace(), b"r", 1, HOUR).await;
     assert_eq!(rate, Ok(None));
+}
+
+#[tokio::test]
+async fn a_hot_key_is_asked_for_once() {
+    let (server, far) = world().await;
+    far.set(&namespace(), b"hot", "v".into(), 60).await.unwrap();
+    let near = near_at(&server.url());
+    until(
+        || near.delete(&Namespace::from_str("n").unwrap(), b"k"),
+        Result::is_ok,
+    )
+    .await;
+    server.raw().ask(&[b"CONFIG", b"RESETSTAT"]);
+    let mut calls = JoinSet::new();
+    for _ in 0..1_000 {
+        let near = near.clone();
+        calls.spawn(async move { near.get(&namespace(), b"hot").await });
+    }
+    let answers = calls.join_all().await;
+    assert!(answers.iter().all(|answer| *answer == Ok(Some("v".into()))));
+    assert_eq!(counted(&server, &["get", "pttl"]), [1, 1]);
+    for number in 0..100_u32 {
+        let value = Bytes::from(number.to_string());
+        let set = near.set(&namespace(), b"hot", value.clone(), 60).await;
+        assert_eq!(set, Ok(()));
+        assert_eq!(near.get(&namespace(), b"hot").await, Ok(Some(value)));
+    }
+    assert_eq!(counted(&server, &["get", "set"]), [1, 100]);
+}
+
+#[tokio::test]
+async fn a_copy_outlives_neither_its_entry_nor_its_ttl() {
+    let (server, far) = world().await;
+    let near = near_at(&server.url());
+    until_it_works(&near).await;
+    let mut raw = server.raw();
+    raw.ask(&[b"SET", b"aegis:rates:short", b"v", b"PX", b"200"]);
+    let namespace = namespace();
+    assert_eq!(near.get(&namespace, b"short").await, Ok(Some("v".into())));
+    let ended = |found: &Result<Option<Bytes>, _>| *found == Ok(None);
+    let lasted = until(|| near.get(&namespace, b"short"), ended).await;
+    assert!(lasted < Duration::from_secs(2), "{lasted:?}");
+
+    let settings = Settings {
+        near: Some(NearSettings {
+            ttl: Duration::from_millis(100),
+            ..NearSettings::default()
+        }),
+        ..settings_at(&server.url())
+    };
+    let near = Cache::new(&settings).unwrap();
+    until_it_works(&near).await;
+    far.set(&namespace, b"k", "old".into(), 60).await.unwrap();
+    assert_eq!(near.get(&namespace, b"k").await, Ok(Some("old".into())));
+    far.set(&namespace, b"k", "new".into(), 60).await.unwrap();
+    let renewed = |found: &Result<Option<Bytes>, _>| *found == Ok(Some("new".into()));
+    let lasted = until(|| near.get(&namespace, b"k"), renewed).await;
+    assert!(lasted < Duration::from_secs(2), "{lasted:?}");
+}
+
+#[tokio::test]
+async fn hits_go_on_while_the_store_hangs() {
+    let server = Server::start();
+    let near = near_at(&server.url());
+    until_it_works(&near).await;
+    near.set(&namespace(), b"hot", "v".into(), 60)
+        .await
+        .unwrap();
+    server.freeze();
+    for _ in 0..100 {
+        let hit = near.get(&namespace(), b"hot").now_or_never();
+        assert_eq!(hit, Some(Ok(Some("v".into()))));
+    }
+    let miss = near.get(&namespace(), b"cold").await;
+    assert_eq!(miss, Err(CacheError::Timeout));
+    server.thaw();
 }
