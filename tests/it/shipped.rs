@@ -67,3 +67,12 @@ fn headers_adds_to_a_proxied_page() {
         (Some("aegis"), None)
     );
 }
+
+#[test]
+fn errors_of_the_upstream_get_a_page() {
+    let origin = Origin::start(|_| Answer::new(500, "stack trace"));
+    let response = shipped(&origin).get("/");
+    assert_eq!(response.status, 500);
+    assert!(!response.text().contains("stack trace"));
+    assert_eq!(response.header("x-edge"), Some("aegis"));
+}

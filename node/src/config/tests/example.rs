@@ -28,7 +28,7 @@ fn the_example_is_good_and_says_what_it_seems_to() {
     assert_eq!(config.listeners.len(), 1);
     assert_eq!(config.upstreams["origin"].backends[0].port, 9000);
     let functions: Vec<_> = config.functions.keys().collect();
-    assert_eq!(functions, ["headers", "hello", "rates", "visits"]);
+    assert_eq!(functions, ["headers", "hello", "limit", "rates", "visits"]);
     let hello = &config.functions["hello"];
     assert!(
         hello
