@@ -8,6 +8,7 @@
 )]
 
 mod cpu;
+mod egress;
 mod forwarding;
 mod loading;
 mod logs;
