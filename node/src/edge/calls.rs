@@ -160,3 +160,77 @@ impl TryFrom<Handle> for i32 {
         Self::try_from(handle.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::edge::budget::Budget;
+
+    fn held() -> Arc<Charge> {
+        Arc::new(Charge::new(Budget::new(1000)))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "what a call comes to")]
+    fn reply(body: &'static str) -> Result<Reply, EgressError> {
+        Ok(Reply {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        })
+    }
+
+    fn body(finished: Option<Finished>) -> Option<bytes::Bytes> {
+        let result = finished.expect("it is over").result?;
+        Some(result.expect("it succeeded").body)
+    }
+
+    #[tokio::test]
+    async fn a_call_is_taken_once_and_when_it_is_over() {
+        let mut calls = Calls::new(1);
+        let (answer, answered) = oneshot::channel();
+        let charge = held();
+        assert!(charge.try_grow(500), "the request");
+        let handle = calls.start(Arc::clone(&charge), async {
+            reply(answered.await.expect("an answer"))
+        });
+        assert_eq!(calls.find(0), Some(handle));
+        assert_eq!(calls.find(1), None);
+        assert!(calls.take(handle).is_none(), "it is under way");
+        answer.send("body").expect("it listens");
+        assert_eq!(calls.any(&[handle]).await, Some(0));
+        assert_eq!(charge.held(), 4, "the answer in place of the request");
+        assert_eq!(body(calls.take(handle)).as_deref(), Some(&b"body"[..]));
+        assert_eq!(calls.find(0), None);
+        assert_eq!(calls.any(&[handle]).await, None, "it will never be over");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_cut_short_and_others_go_on() {
+        let mut calls = Calls::new(2);
+        let first = calls.start(held(), async { panic!("on purpose") });
+        let second = calls.start(held(), async { reply("fine") });
+        assert_eq!(calls.any(&[first]).await, Some(0));
+        assert_eq!(body(calls.take(first)), None);
+        assert_eq!(calls.any(&[second]).await, Some(0));
+        assert_eq!(body(calls.take(second)).as_deref(), Some(&b"fine"[..]));
+    }
+
+    #[tokio::test]
+    async fn dropping_them_ends_what_is_under_way_and_what_waits_for_its_turn() {
+        let mut calls = Calls::new(1);
+        let (under_way, mut gone) = oneshot::channel::<()>();
+        let (queued, mut gone_too) = oneshot::channel::<()>();
+        for kept in [under_way, queued] {
+            calls.start(held(), async move {
+                std::future::pending::<()>().await;
+                drop(kept);
+                reply("never")
+            });
+        }
+        drop(calls);
+        assert!((&mut gone).await.is_err());
+        assert!((&mut gone_too).await.is_err());
+    }
+}

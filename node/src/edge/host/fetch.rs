@@ -8,9 +8,10 @@ mod arguments;
 mod concurrent;
 mod headers;
 
+use std::sync::Arc;
+
 use aegis_abi::{Code, MODULE, import};
 use http::Method;
-use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 
 use self::arguments::{Content, MethodFrom, Wanted, prepare};
