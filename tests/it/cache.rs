@@ -4,6 +4,8 @@ mod counting;
 mod dragonfly;
 mod embedded;
 mod nodes;
+mod outages;
+mod ways;
 
 use crate::harness::{Node, Redis, Setup, answers, node, report};
 

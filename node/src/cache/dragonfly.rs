@@ -103,7 +103,8 @@ impl Dragonfly {
     fn failed(&self, link: &Link, error: &Error) -> CacheError {
         let failure = classify(error);
         match failure {
-            CacheError::Timeout => link.suspect(),
+            // What holds up one connection mostly holds up all.
+            CacheError::Timeout => self.links.iter().for_each(|link| link.suspect()),
             CacheError::Refused => {
                 self.status.refused(error.details());
                 if error.details().starts_with("READONLY") {

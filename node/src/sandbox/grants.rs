@@ -203,7 +203,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = Need::Socket(folder.path().join("socket"));
         let beside = file(&folder.path().join("beside"));
-        assert!(!Grants::new(std::slice::from_ref(&beside)).unwrap().cover(&socket));
+        assert!(
+            !Grants::new(std::slice::from_ref(&beside))
+                .unwrap()
+                .cover(&socket)
+        );
         let grants = Grants::new(&[socket]).unwrap();
         assert!(grants.cover(&Need::Socket("/elsewhere".into())));
         assert!(!grants.cover(&beside));

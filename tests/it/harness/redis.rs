@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -12,20 +13,36 @@ use super::origin::Origin;
 
 pub(crate) struct Redis {
     pub(crate) address: SocketAddr,
+    arguments: Vec<String>,
     dir: TempDir,
     child: Child,
 }
 
 impl Redis {
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With further arguments, separated by spaces; `{port}` is that of its address, `{dir}` its folder.
+    pub(crate) fn start_with(arguments: &str) -> Self {
         let address = Origin::absent();
         let dir = TempDir::new().unwrap();
-        let child = spawn(address, &dir);
+        let arguments = arguments
+            .replace("{port}", &address.port().to_string())
+            .replace("{dir}", dir.path().to_str().unwrap());
+        let arguments: Vec<_> = arguments.split_whitespace().map(str::to_owned).collect();
+        let child = spawn(address, &dir, &arguments);
         Self {
             address,
+            arguments,
             dir,
             child,
         }
+    }
+
+    /// In its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// What the server answers to one command, in `redis-cli`'s words: integers and strings as text, nothing as `nil`.
@@ -56,7 +73,7 @@ impl Redis {
 
     /// Starts a new server, empty, on the old address.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.address, &self.dir);
+        self.child = spawn(self.address, &self.dir, &self.arguments);
     }
 }
 
@@ -67,7 +84,7 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(address: SocketAddr, dir: &TempDir) -> Child {
+fn spawn(address: SocketAddr, dir: &TempDir, arguments: &[String]) -> Child {
     let mut child = Command::new("redis-server")
         .args([
             "--bind",
@@ -80,6 +97,7 @@ fn spawn(address: SocketAddr, dir: &TempDir) -> Child {
             &address.port().to_string(),
         ])
         .args(["--dir".as_ref(), dir.path().as_os_str()])
+        .args(arguments)
         .stdout(Stdio::piped())
         .spawn()
         .expect("redis-server is needed on the path");

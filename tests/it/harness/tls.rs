@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 
@@ -34,13 +37,18 @@ impl Authority {
         }
     }
 
-    /// A server's end of TLS with a certificate for `names`.
-    pub(crate) fn server(&self, names: &[&str]) -> ServerConfig {
+    /// A certificate for `names`, and its key.
+    pub(crate) fn certificate(&self, names: &[&str]) -> (Certificate, KeyPair) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// A server's end of TLS with a certificate for `names`.
+    pub(crate) fn server(&self, names: &[&str]) -> ServerConfig {
+        let (certificate, key) = self.certificate(names);
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let config =
             rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
