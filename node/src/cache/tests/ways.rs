@@ -119,6 +119,21 @@ async fn users_log_in_with_their_password_from_the_address_or_a_file() {
 }
 
 #[tokio::test]
+async fn a_user_that_may_do_little_else_is_enough_also_to_notice_a_hang() {
+    let acl = "--user edge on >p ~aegis:* +get +set +ping --user default off";
+    let acl: Vec<_> = acl.split(' ').collect();
+    let server = Server::start_with(free_port(), &acl);
+    let cache = cache_at(&format!("redis://edge:p@127.0.0.1:{}", server.port()));
+    until_it_works(&cache).await;
+    server.freeze();
+    let namespace = namespace();
+    let gone = |found: &Result<_, _>| *found == Err(CacheError::Unavailable);
+    until(|| cache.get(&namespace, b"k"), gone).await;
+    server.thaw();
+    until_it_works(&cache).await;
+}
+
+#[tokio::test]
 async fn a_cache_suits_settings_until_what_their_files_say_changes() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "one").unwrap();
