@@ -3,6 +3,7 @@
 mod counting;
 mod dragonfly;
 mod embedded;
+mod near;
 mod nodes;
 mod outages;
 mod ways;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{counts, visits};
-use crate::harness::{Request, answers, report};
+use crate::harness::{Request, answers, node, report};
 
 #[test]
 fn values_last_from_one_invocation_to_the_next() {
@@ -79,4 +79,58 @@ fn a_namespace_holds_no_more_than_its_capacity() {
         (1..=32).contains(&kept),
         "{kept} values of 4 KiB in 128 KiB"
     );
+}
+
+#[test]
+fn counters_and_rates_take_room_of_their_namespace_alone() {
+    let fill = "
+        (drop (call $cache_set {first} {v} (i32.const 60)))
+        (loop $fill
+          (i32.store (i32.const 0x100000) (local.get $i))
+          (drop (call $CALL (i32.const 0x100000) (i32.const 4) ARGUMENTS))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $fill (i32.lt_u (local.get $i) (i32.const 400))))
+        (call $tried (call $cache_get {first}))";
+    let flood = |call: &str, arguments: &str| {
+        report(&fill.replace("CALL", call).replace("ARGUMENTS", arguments))
+    };
+    let toml = r#"
+        [functions.counts]
+        module = "counts.wasm"
+        limits = { fuel = 50_000_000 }
+        [functions.limits]
+        module = "limits.wasm"
+        limits = { fuel = 50_000_000 }
+        [functions.looks]
+        module = "looks.wasm"
+        [[routes]]
+        path = "/counts"
+        functions = ["counts"]
+        [[routes]]
+        path = "/limits"
+        functions = ["limits"]
+        [[routes]]
+        path = "/looks"
+        functions = ["looks"]
+        [cache]
+        capacity = "128KiB"
+        namespace_capacity = "64KiB""#;
+    let looks = "
+        (call $tried (call $cache_get {k}))
+        (drop (call $cache_set {k} {value} (i32.const 60)))";
+    let node = node(toml)
+        .wasm(
+            "counts",
+            flood("cache_increment", "(i64.const 1) (i32.const 60)"),
+        )
+        .wasm(
+            "limits",
+            flood("rate_limit", "(i32.const 1) (i32.const 3600)"),
+        )
+        .wasm("looks", report(looks))
+        .start();
+    assert_eq!(node.get("/looks").text(), "-1/1\n");
+    assert_eq!(node.get("/counts").text(), "-1/1\n", "400 counters fit");
+    assert_eq!(node.get("/limits").text(), "-1/1\n", "400 rates fit");
+    assert_eq!(node.get("/looks").text(), "5\n", "they took from another");
 }

@@ -237,3 +237,28 @@ async fn hits_go_on_while_the_store_hangs() {
     assert_eq!(miss, Err(CacheError::Timeout));
     server.thaw();
 }
+
+/// The commands are those that the documentation names.
+#[tokio::test]
+async fn a_user_of_the_store_needs_few_rights() {
+    let server = Server::start();
+    let rights = "on >secret ~aegis:* +get +set +del +pttl +ping +incrby +hmget +hset +pexpire \
+        +time +evalsha +eval +info +client|id";
+    let mut words = vec![&b"ACL"[..], b"SETUSER", b"cache"];
+    words.extend(rights.split_whitespace().map(str::as_bytes));
+    assert_eq!(server.raw().ask(&words), [b"OK"]);
+    let url = format!("redis://cache:secret@127.0.0.1:{}", server.port());
+    for cache in [cache_at(&url), near_at(&url)] {
+        until_it_works(&cache).await;
+        let namespace = namespace();
+        cache.set(&namespace, b"k", "1".into(), 60).await.unwrap();
+        cache.get(&namespace, b"k").await.unwrap();
+        cache.get(&namespace, b"absent").await.unwrap();
+        cache.increment(&namespace, b"c", 1, 60).await.unwrap();
+        let rate = cache.rate_limit(&namespace, b"r", 9, HOUR).await;
+        assert_eq!(rate, Ok(None));
+        let overflow = cache.increment(&namespace, b"new", i64::MIN, 60).await;
+        assert_eq!(overflow, Err(CacheError::Overflow));
+        assert_eq!(cache.delete(&namespace, b"k").await, Ok(true));
+    }
+}

@@ -72,6 +72,7 @@ fn the_defaults_it_shows_are_the_defaults() {
     let text = with_every_key().replace("\nurl = ", "\n#url = ");
     let text = text.replace("\npassword_file = ", "\n#password_file = ");
     let text = text.replace("\nca_file = \"store-", "\n#ca_file = \"store-");
+    let text = text.replace("\nnear = ", "\n#near = ");
     let text = text.replace("\ncache_dir = ", "\n#cache_dir = ");
     let text = text.replace("\nreuse_limit = ", "\n#reuse_limit = ");
     let parsed = parse_text(&text);
@@ -79,6 +80,8 @@ fn the_defaults_it_shows_are_the_defaults() {
     let (given, default) = (parsed.config, example());
     assert_eq!(given.server, Server::default());
     assert_eq!(given.cache, cache::Settings::default());
+    let near = parse_text(&with_every_key()).config.cache.near;
+    assert_eq!(near, Some(cache::NearSettings::default()));
     assert_eq!(given.edge, edge::Settings::default());
     assert_eq!(given.egress.allow_private, default.egress.allow_private);
     assert_eq!(given.egress.nameservers, default.egress.nameservers);
