@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{Answer, EGRESS, Gate, Https, Node, Origin, Request, Setup, node};
+use crate::harness::{Answer, EGRESS, Gate, Https, Node, Origin, Redis, Request, Setup, node};
 use crate::shipped::{MODULE, ROOT, require_example};
 
 /// A node with one function of the example in front of `origin`; `keys` are the rest of its table.
@@ -155,17 +155,27 @@ fn geo_header_says_where_a_client_is_and_clients_do_not() {
 }
 
 #[test]
-fn rate_limit_refuses_what_is_too_much_and_says_until_when() {
-    let origin = Origin::saying("page");
-    let keys = r#"entry = "rate_limit"
-        config = { limit = "2" }"#;
-    let node = running(&origin, keys).start();
-    assert_eq!(node.get("/").status, 200);
-    assert_eq!(node.get("/").status, 200);
-    let refused = node.get("/");
-    assert_eq!(refused.status, 429);
-    let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=30).contains(&seconds), "{seconds}");
+fn rate_limit_is_one_for_all_nodes_and_says_when_to_come_back() {
+    let (origin, redis) = (Origin::saying("page"), Redis::start());
+    let start = || {
+        let setup = running(
+            &origin,
+            r#"entry = "rate_limit"
+            config = { limit = "2" }
+            [cache]
+            url = "redis://{redis}""#,
+        );
+        setup.set("redis", &redis.address).start()
+    };
+    let nodes = [start(), start()];
+    assert_eq!(nodes[0].get("/").status, 200);
+    assert_eq!(nodes[1].get("/").status, 200);
+    for node in &nodes {
+        let refused = node.get("/");
+        assert_eq!(refused.status, 429);
+        let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=30).contains(&seconds), "{seconds}");
+    }
     assert_eq!(origin.requests().len(), 2);
 }
 
