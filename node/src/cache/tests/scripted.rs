@@ -18,8 +18,6 @@ use super::{
 pub(super) enum Answer {
     /// These bytes.
     Bytes(Arc<[u8]>),
-    /// These, and they once more, without end.
-    Endless(&'static [u8]),
     /// These, after a second.
     Late(&'static [u8]),
     /// These, and then the connection is reset.
@@ -115,11 +113,6 @@ async fn serve(stream: TcpStream, script: Script) {
 async fn follow(stream: &mut BufReader<TcpStream>, answer: Answer) -> Option<()> {
     match answer {
         Answer::Bytes(bytes) => stream.write_all(&bytes).await.ok(),
-        Answer::Endless(bytes) => {
-            let bytes = bytes.repeat((64 * 1024 / bytes.len()).max(1));
-            while stream.write_all(&bytes).await.is_ok() {}
-            None
-        }
         Answer::Late(bytes) => {
             sleep(Duration::from_secs(1)).await;
             stream.write_all(bytes).await.ok()
@@ -197,7 +190,16 @@ async fn errors_at_login_are_an_outage() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_end_costs_the_timeout() {
-    for answer in ["$1000000\r\nabc", "$5\r\nab", "+OK", "*2\r\n:1\r\n", "*-"] {
+    for answer in [
+        "$2147483648\r\n",
+        "$2147483648\r\nabc",
+        "$1000000\r\nabc",
+        "*1000000000\r\n:1\r\n",
+        "$5\r\nab",
+        "+OK",
+        "*2\r\n:1\r\n",
+        "*-",
+    ] {
         let (cache, _store) = store_answering(answer_with(answer)).await;
         assert_eq!(first_error(&cache).await, CacheError::Timeout, "{answer}");
     }
