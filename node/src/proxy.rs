@@ -3,9 +3,11 @@
 mod access;
 mod action;
 mod admit;
+mod backend;
 mod body;
 mod context;
 mod error;
+mod exchange;
 mod fail;
 mod forward;
 mod phase;
@@ -18,7 +20,7 @@ mod timing;
 mod watch;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -26,19 +28,20 @@ use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
-use tracing::debug;
+use pingora::{Error, Result};
 
 pub use access::{AccessLine, AccessLog};
 pub use action::{Action, EncodedSlashes, Snapshot, StaticAnswer, Target};
 pub use context::{Activity, Context};
 pub use error::ErrorCode;
+pub use exchange::Connector;
 pub use respond::raw as raw_refusal;
 
 use self::admit::Refused;
+use self::backend::{ConnectionAge, Repeat};
 use self::body::Buffered;
+use self::exchange::Exchange;
 use crate::edge::{Chain, Forwarded, Outcome, Request, ResponseBody};
-use crate::upstream::Unavailable;
 
 /// The proxy: the current snapshot and where requests are counted and logged.
 pub struct Proxy<L> {
@@ -48,6 +51,8 @@ pub struct Proxy<L> {
     pub activity: Arc<Activity>,
     /// One line per request.
     pub access_log: L,
+    /// For routes whose functions see the body of the upstream's answer.
+    pub connector: Connector,
 }
 
 /// What a route's action comes to.
@@ -82,7 +87,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         context: &mut Box<Context>,
     ) -> Result<bool> {
         let refused = match admit::admit(session, context) {
-            Ok(action) => match act(session, context, &action).await? {
+            Ok(action) => match act(session, context, &action, &self.connector).await? {
                 Next::Answered => return Ok(true),
                 Next::Forward => return Ok(false),
                 Next::Refused(code) => Refused::from(code),
@@ -99,23 +104,9 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         _session: &mut Session,
         context: &mut Box<Context>,
     ) -> Result<Box<HttpPeer>> {
-        let upstream = context
-            .upstream()
-            .ok_or_else(|| Error::new(ErrorType::InternalError))?;
-        // Another attempt sends the body again, and needs the last one's place no more.
+        // Another attempt sends the body again.
         context.received = 0;
-        context.exchange.lease = None;
-        let lease = upstream.pick(&context.exchange.tried).map_err(|reason| {
-            context.error = Some(match reason {
-                Unavailable::Full => ErrorCode::Overloaded,
-                Unavailable::Exhausted => ErrorCode::UpstreamConnect,
-            });
-            Error::new(ErrorType::ConnectError)
-        })?;
-        let peer = Box::new(lease.backend().peer().clone());
-        context.exchange.lease = Some(lease);
-        context.exchange.started = Some(Instant::now());
-        Ok(peer)
+        backend::pick(context)
     }
 
     fn fail_to_connect(
@@ -123,24 +114,11 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         _session: &mut Session,
         _peer: &HttpPeer,
         context: &mut Box<Context>,
-        mut error: Box<Error>,
+        error: Box<Error>,
     ) -> Box<Error> {
-        if let Some(lease) = &context.exchange.lease {
-            let address = lease.backend().address();
-            debug!(%address, %error, "a backend cannot be connected to");
-            context.exchange.tried.push(address);
-        }
-        // Nothing was sent, so another backend may be asked whatever the method.
-        let tried = &context.exchange.tried;
-        let retry = context
-            .upstream()
-            .is_some_and(|upstream| tried.len() <= upstream.retries() && upstream.has_other(tried));
-        error.set_retry(retry);
-        error.into_up()
+        backend::not_connected(context, error)
     }
 
-    /// A kept connection may die under a request that nobody has read. Such a request is
-    /// sent again, at least once and at most `retries` times, if doing it twice is harmless.
     fn error_while_proxy(
         &self,
         peer: &HttpPeer,
@@ -152,14 +130,12 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         let mut error = error.more_context(format!("Peer: {peer}"));
         let harmless = session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated();
-        let allowed = context
-            .upstream()
-            .map_or(0, |upstream| upstream.retries().max(1));
-        match harmless && context.exchange.resent < allowed {
-            true => error.retry.decide_reuse(reused),
-            false => error.set_retry(false),
-        }
-        context.exchange.resent += usize::from(error.retry());
+        let repeat = match harmless {
+            true => Repeat::Harmless,
+            false => Repeat::Harmful,
+        };
+        let age = ConnectionAge::of(reused);
+        backend::lost(context, &mut error, repeat, age);
         error
     }
 
@@ -190,7 +166,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         };
         if let Err(code) = body::count(context, piece.as_ref().map_or(0, Bytes::len), limit) {
             context.error = Some(code);
-            return Error::err(ErrorType::HTTPStatus(code.row().status.as_u16()));
+            return Error::err(error::BODY_TOO_LARGE);
         }
         if let Some(connection) = context.connection.as_ref().filter(|_| end) {
             connection.body_read();
@@ -204,12 +180,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         header: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        context.exchange.took = context.exchange.started.map(|at| at.elapsed());
-        if !header.status.is_informational() {
-            response::strip_hop_by_hop(header);
-            // The version is each connection's own (RFC 9110, section 2.5).
-            header.set_version(http::Version::HTTP_11);
-        }
+        response::received(context, header);
         Ok(())
     }
 
@@ -266,7 +237,12 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
 }
 
 /// Does what the route says.
-async fn act(session: &mut Session, context: &mut Context, action: &Action) -> Result<Next> {
+async fn act(
+    session: &mut Session,
+    context: &mut Context,
+    action: &Action,
+    connector: &Connector,
+) -> Result<Next> {
     match &action.target {
         Target::Upstream(_) => Ok(Next::Forward),
         Target::Answer(answer) => {
@@ -274,13 +250,18 @@ async fn act(session: &mut Session, context: &mut Context, action: &Action) -> R
             Ok(Next::Answered)
         }
         Target::Functions(chain) | Target::FunctionsThenUpstream(chain, _) => {
-            run(session, context, chain).await
+            run(session, context, chain, connector).await
         }
     }
 }
 
 /// Runs the functions of a route, for as long as the client is there.
-async fn run(session: &mut Session, context: &mut Context, chain: &Chain) -> Result<Next> {
+async fn run(
+    session: &mut Session,
+    context: &mut Context,
+    chain: &Chain,
+    connector: &Connector,
+) -> Result<Next> {
     let buffered = body::wanted(session, context, chain).await?;
     if let Buffered::Refused(code) = buffered {
         return Ok(Next::Refused(code));
@@ -310,14 +291,15 @@ async fn run(session: &mut Session, context: &mut Context, chain: &Chain) -> Res
         }
         Outcome::Forward(forwarded) => {
             let replaced = forwarded.request_edits.body.clone();
+            let exchange = Exchange::of(chain, connector, &forwarded.request);
             keep(context, chain, forwarded);
-            match (replaced, buffered) {
-                (Some(body), _) => {
-                    let replaced = body::replace(session, context, &body).await?;
-                    Ok(replaced.map_or_else(Next::Refused, |()| Next::Forward))
+            match exchange {
+                // On the heap: other requests need no room for it.
+                Some(exchange) => {
+                    let bodies = (replaced, buffered);
+                    Box::pin(exchange.run(session, context, bodies)).await
                 }
-                (None, Buffered::Body(body)) => Ok(forward_buffered(session, context, &body).await),
-                (None, Buffered::Nothing | Buffered::Refused(_)) => Ok(Next::Forward),
+                None => hand_over(session, context, (replaced, buffered)).await,
             }
         }
         Outcome::Fail(fault) => Ok(Next::Refused(ErrorCode::Function(fault))),
@@ -332,9 +314,16 @@ fn keep(context: &mut Context, chain: &Chain, forwarded: Forwarded) {
     context.forwarded = chain.has_response_phase().then_some(forwarded.request);
 }
 
-async fn forward_buffered(session: &mut Session, context: &Context, body: &Bytes) -> Next {
-    match body::rewind(session, context, body).await {
-        Ok(()) => Next::Forward,
-        Err(code) => Next::Refused(code),
-    }
+/// Leaves the request to the library, with the body that goes to the upstream.
+async fn hand_over(
+    session: &mut Session,
+    context: &Context,
+    (replaced, buffered): (Option<Bytes>, Buffered),
+) -> Result<Next> {
+    let ready = match (replaced, buffered) {
+        (Some(body), _) => body::replace(session, context, &body).await?,
+        (None, Buffered::Body(body)) => body::rewind(session, context, &body).await,
+        (None, Buffered::Nothing | Buffered::Refused(_)) => Ok(()),
+    };
+    Ok(ready.map_or_else(Next::Refused, |()| Next::Forward))
 }

@@ -29,7 +29,7 @@ use self::reload::Reloader;
 use crate::config::{self, Config, Parsed};
 use crate::edge::{Compiler, RuntimeError};
 use crate::listener::Guarded;
-use crate::proxy::{AccessLog, Activity, Proxy, raw_refusal};
+use crate::proxy::{AccessLog, Activity, Connector, Proxy, raw_refusal};
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::telemetry::{self, AccessLogWriter, Formats};
 
@@ -169,6 +169,7 @@ fn serve(
         snapshot: Arc::clone(&snapshot),
         activity,
         access_log: Arc::clone(&access_log),
+        connector: Connector::new(UPSTREAM_POOL),
     };
     let limits = Arc::clone(&connection_limits);
     let guarded = Guarded::new(service(proxy), limits, raw_refusal);

@@ -25,6 +25,7 @@ mod patterns;
 mod proxying;
 mod reload;
 mod request_edits;
+mod response_bodies;
 mod response_phase;
 mod reuse;
 mod routing;

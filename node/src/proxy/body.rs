@@ -30,6 +30,14 @@ pub(super) enum Buffered {
 }
 
 impl Buffered {
+    /// The body, if it was read.
+    pub(super) fn body(self) -> Option<Bytes> {
+        match self {
+            Self::Body(body) => Some(body),
+            Self::Nothing | Self::Refused(_) => None,
+        }
+    }
+
     /// What functions get.
     pub(super) fn bytes(&self) -> Bytes {
         match self {
@@ -128,21 +136,48 @@ pub(super) async fn replace(
     context: &Context,
     body: &Bytes,
 ) -> Result<Result<(), ErrorCode>> {
-    let Some(connection) = &context.connection else {
-        return Ok(Err(ErrorCode::Internal));
-    };
-    let limit = context.action.as_ref().map(|action| action.body_size);
-    if !session.is_body_done() {
-        let limit = limit.unwrap_or(u64::MAX);
-        let dropped = receive(session, connection, limit, |_| true).await?;
-        if let Err(code) = dropped {
-            return Ok(Err(code));
-        }
+    if let Err(code) = drop_rest(session, context).await? {
+        return Ok(Err(code));
     }
     if reframe(session.req_header_mut(), body.len()).is_err() {
         return Ok(Err(ErrorCode::Internal));
     }
     Ok(rewind(session, context, body).await)
+}
+
+/// Reads what is left of the client's body, which goes nowhere, within the route's limit.
+///
+/// # Errors
+/// When the client is gone.
+pub(super) async fn drop_rest(
+    session: &mut Session,
+    context: &Context,
+) -> Result<Result<(), ErrorCode>> {
+    let Some(connection) = &context.connection else {
+        return Ok(Err(ErrorCode::Internal));
+    };
+    if session.is_body_done() {
+        return Ok(Ok(()));
+    }
+    let limit = context.action.as_ref().map(|action| action.body_size);
+    receive(session, connection, limit.unwrap_or(u64::MAX), |_| true).await
+}
+
+/// Tells a client to go on that waits for it.
+///
+/// # Errors
+/// When the client is gone.
+pub(super) async fn invite(session: &mut Session) -> Result<()> {
+    if !expects_continue(session.req_header()) {
+        return Ok(());
+    }
+    // The library takes this for the answer, and would close the connection after one that is
+    // sent before the body is there.
+    let keepalive = session.get_keepalive();
+    let sent = session.write_continue_response().await;
+    sent.map_err(|error| error.into_down())?;
+    session.set_keepalive(keepalive);
+    Ok(())
 }
 
 /// Reads the body to its end, at most `limit` bytes of it. `keep` is false when there is no
@@ -156,10 +191,7 @@ async fn receive(
     if let Err(code) = check_length(session, limit) {
         return Ok(Err(code));
     }
-    if expects_continue(session.req_header()) {
-        let sent = session.write_continue_response().await;
-        sent.map_err(|error| error.into_down())?;
-    }
+    invite(session).await?;
     let mut received = 0u64;
     loop {
         match session.read_request_body().await {

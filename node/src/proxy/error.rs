@@ -7,6 +7,9 @@ use serde::Serialize;
 use crate::edge::Fault;
 use crate::listener::Refusal;
 
+/// Raised where a request's body turns out too large while it is forwarded.
+pub(super) const BODY_TOO_LARGE: ErrorType = ErrorType::HTTPStatus(413);
+
 /// What a request was refused or failed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
@@ -199,6 +202,7 @@ fn internal(kind: &ErrorType) -> Option<ErrorCode> {
     use ErrorType as E;
     match kind {
         E::HTTPStatus(400) | E::InvalidHTTPHeader => Some(ErrorCode::BadRequest),
+        &BODY_TOO_LARGE => Some(ErrorCode::BodyTooLarge),
         E::WriteError | E::WriteTimedout => None,
         E::ConnectTimedout | E::ConnectRefused | E::ConnectNoRoute | E::ConnectError => {
             Some(ErrorCode::Internal)

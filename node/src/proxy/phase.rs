@@ -30,6 +30,21 @@ pub(super) async fn run(
     let Some(chain) = action.target.chain() else {
         return Ok(());
     };
+    let response = response(context, header, body);
+    let hold = context.hold.get_or_insert_with(|| chain.hold());
+    let outcome = tokio::select! {
+        biased;
+        outcome = chain.respond_phase(&request, response, hold, &mut context.records) => outcome,
+        gone = watch::client_left(session) => return Err(gone),
+    };
+    conclude(context, outcome).map_err(|code| {
+        context.error = Some(code);
+        Error::new(REFUSED)
+    })
+}
+
+/// What functions see of the upstream's response: with the edits of the request phase.
+pub(super) fn response(context: &Context, header: &ResponseHeader, body: ResponseBody) -> Response {
     let mut response = Response {
         status: header.status,
         headers: header.headers.clone(),
@@ -38,23 +53,17 @@ pub(super) async fn run(
     // Of the connection, though the library needs it to know where the body ends.
     response.headers.remove(TRANSFER_ENCODING);
     response.apply(&context.edits);
-    let hold = context.hold.get_or_insert_with(|| chain.hold());
-    let outcome = tokio::select! {
-        biased;
-        outcome = chain.respond_phase(&request, response, hold, &mut context.records) => outcome,
-        gone = watch::client_left(session) => return Err(gone),
-    };
+    response
+}
+
+/// What the functions change joins the edits of the request phase.
+pub(super) fn conclude(context: &mut Context, outcome: ResponseOutcome) -> Result<(), ErrorCode> {
     match outcome {
         ResponseOutcome::Pass(edits) => {
             context.edits.merge(edits);
             Ok(())
         }
-        ResponseOutcome::Fail(fault) => refuse(context, ErrorCode::Function(fault)),
-        ResponseOutcome::Overloaded => refuse(context, ErrorCode::Overloaded),
+        ResponseOutcome::Fail(fault) => Err(ErrorCode::Function(fault)),
+        ResponseOutcome::Overloaded => Err(ErrorCode::Overloaded),
     }
-}
-
-fn refuse(context: &mut Context, code: ErrorCode) -> Result<()> {
-    context.error = Some(code);
-    Error::err(REFUSED)
 }

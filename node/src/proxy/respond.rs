@@ -178,7 +178,7 @@ fn refuses_the_body(code: ErrorCode) -> bool {
 }
 
 /// Closing at once would reset the connection under the client's feet (RFC 9112, 9.6).
-async fn linger(session: &mut Session) {
+pub(super) async fn linger(session: &mut Session) {
     timeout(LINGER, discard(session)).await.ok();
 }
 

@@ -28,8 +28,18 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// Takes note of an answer's header, and takes from it what was the backend's connection's.
+pub(super) fn received(context: &mut Context, header: &mut ResponseHeader) {
+    context.exchange.took = context.exchange.started.map(|at| at.elapsed());
+    if !header.status.is_informational() {
+        strip_hop_by_hop(header);
+        // The version is each connection's own (RFC 9110, section 2.5).
+        header.set_version(Version::HTTP_11);
+    }
+}
+
 /// Removes hop-by-hop headers, those that `Connection` names included.
-pub(super) fn strip_hop_by_hop(header: &mut ResponseHeader) {
+fn strip_hop_by_hop(header: &mut ResponseHeader) {
     // Most answers have none; `Connection` is one of them.
     if !header.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
         return;

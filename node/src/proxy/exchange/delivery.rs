@@ -1,0 +1,128 @@
+//! The answer on its way to the client.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderValue, Method};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::answer::Body;
+use super::connection::Connection;
+use super::upload::Upload;
+use crate::proxy::context::{Context, ReplacedBody};
+use crate::proxy::respond::has_body;
+use crate::proxy::response;
+
+/// What is sent after a header.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Nothing: HTTP or a function allows no body.
+    Nothing,
+    Whole(Bytes),
+    /// These bytes, and all that follows on the connection.
+    Streamed(Bytes),
+}
+
+/// Applies the functions' edits, and frames the answer anew.
+pub(super) fn prepare(
+    session: &mut Session,
+    context: &mut Context,
+    mut header: Box<ResponseHeader>,
+    body: Body,
+) -> Result<(Box<ResponseHeader>, Content)> {
+    let method = session.req_header().method.clone();
+    let edited = response::edit(context, &method, &mut header);
+    let content = match std::mem::take(&mut context.exchange.body) {
+        ReplacedBody::Whole(whole, body) => {
+            header = whole;
+            Content::Whole(body)
+        }
+        replaced => {
+            edited?;
+            match replaced {
+                ReplacedBody::Pending(body) => Content::Whole(body),
+                ReplacedBody::No => content(&method, &header, body),
+                ReplacedBody::Sent | ReplacedBody::Whole(..) => Content::Nothing,
+            }
+        }
+    };
+    frame(&mut header, &content)?;
+    response::frame_for(session, &mut header);
+    Ok((header, content))
+}
+
+fn content(method: &Method, header: &ResponseHeader, body: Body) -> Content {
+    if !has_body(method, header.status) {
+        return Content::Nothing;
+    }
+    match body {
+        Body::Whole(body) => Content::Whole(body),
+        Body::Begun(beginning, _) => Content::Streamed(beginning),
+    }
+}
+
+/// A header without a body keeps what it says of the one that a GET would get.
+fn frame(header: &mut ResponseHeader, content: &Content) -> Result<()> {
+    match content {
+        Content::Nothing => {}
+        Content::Whole(body) => {
+            header.remove_header(&TRANSFER_ENCODING);
+            header.set_content_length(body.len())?;
+        }
+        Content::Streamed(_) if header.headers.contains_key(CONTENT_LENGTH) => {}
+        Content::Streamed(_) => {
+            header.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the answer. What of the request is still going up goes on meanwhile, so that a
+/// backend which answers as it reads is not held up.
+pub(super) async fn send(
+    session: &mut Session,
+    (rest, upload): (Option<&mut Connection>, &mut Upload),
+    (header, content): (Box<ResponseHeader>, Content),
+) -> Result<()> {
+    let (first, rest) = match content {
+        Content::Nothing => (Bytes::new(), None),
+        Content::Whole(body) => (body, None),
+        Content::Streamed(beginning) => (beginning, rest),
+    };
+    let ends = rest.is_none() && first.is_empty();
+    let sent = session.write_response_header(header, ends).await;
+    sent.map_err(|error| error.into_down())?;
+    write(session, first).await?;
+    if let Some(connection) = rest {
+        stream(session, connection, upload).await?;
+    }
+    // Writes the end of a chunked body, and whatever is still held back.
+    let ended = session.as_downstream_mut().finish_body().await;
+    ended.map_err(|error| error.into_down())
+}
+
+async fn stream(
+    session: &mut Session,
+    connection: &mut Connection,
+    upload: &mut Upload,
+) -> Result<()> {
+    loop {
+        let piece = tokio::select! {
+            piece = connection.read_body() => piece?,
+            step = upload.step(session) => {
+                step?;
+                continue;
+            }
+        };
+        match piece {
+            Some(piece) => write(session, piece).await?,
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn write(session: &mut Session, piece: Bytes) -> Result<()> {
+    let written = session.write_response_body(Some(piece), false).await;
+    written.map_err(|error| error.into_down())
+}

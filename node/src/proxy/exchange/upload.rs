@@ -1,0 +1,331 @@
+//! The request's body on its way to the backend: the one that was buffered, or the client's
+//! as it comes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use pingora::proxy::Session;
+use pingora::{Error, Result};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+use super::connection::{Connection, Shared};
+use crate::listener;
+use crate::proxy::error::BODY_TOO_LARGE;
+use crate::proxy::request::content_length;
+use crate::proxy::{body, watch};
+
+/// What came of a streamed body is kept up to this size, in case it must be sent again.
+const KEPT: usize = 64 * 1024;
+const END_OF_CHUNKS: Bytes = Bytes::from_static(b"0\r\n\r\n");
+const END_OF_CHUNK: Bytes = Bytes::from_static(b"\r\n");
+
+/// The body, and how much of it has gone.
+pub(super) struct Upload {
+    source: Source,
+    sink: Option<Shared>,
+    write_timeout: Option<Duration>,
+    /// Framed, to be written next.
+    pending: VecDeque<Bytes>,
+    /// Since when the backend takes nothing.
+    waiting: Option<Instant>,
+    stage: Stage,
+}
+
+/// Where the body comes from.
+enum Source {
+    Buffered(Bytes),
+    Client(Streamed),
+}
+
+/// A body that the client may still be sending.
+struct Streamed {
+    framing: Framing,
+    received: u64,
+    limit: u64,
+    /// All that came so far, while it is little.
+    kept: Option<BytesMut>,
+    /// The client has sent all of it.
+    complete: bool,
+    connection: Option<Arc<listener::Connection>>,
+}
+
+/// How the backend learns where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none.
+    Nothing,
+    Length(u64),
+    Chunked,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There may be more to read.
+    Open,
+    /// What is pending is the last of it.
+    Last,
+    Sent,
+    /// The backend takes no more of it; its answer tells why.
+    Refused,
+}
+
+impl Upload {
+    /// Sends a body that is there already.
+    pub(super) fn buffered(body: Bytes) -> Self {
+        Self::new(Source::Buffered(body))
+    }
+
+    /// Sends what the client sends, at most `limit` bytes.
+    pub(super) fn streamed(
+        session: &mut Session,
+        connection: Option<Arc<listener::Connection>>,
+        limit: u64,
+    ) -> Self {
+        let empty = session.is_body_empty();
+        let framing = match content_length(&session.req_header().headers) {
+            Some(length) => Framing::Length(length),
+            None if empty => Framing::Nothing,
+            None => Framing::Chunked,
+        };
+        Self::new(Source::Client(Streamed {
+            framing,
+            received: 0,
+            limit,
+            kept: Some(BytesMut::new()),
+            complete: empty,
+            connection,
+        }))
+    }
+
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            sink: None,
+            write_timeout: None,
+            pending: VecDeque::new(),
+            waiting: None,
+            stage: Stage::Open,
+        }
+    }
+
+    pub(super) fn framing(&self) -> Framing {
+        match &self.source {
+            Source::Buffered(body) => Framing::Length(body.len() as u64),
+            Source::Client(streamed) => streamed.framing,
+        }
+    }
+
+    /// Whether all that was sent could be sent again.
+    pub(super) fn can_start_again(&self) -> bool {
+        match &self.source {
+            Source::Buffered(_) => true,
+            Source::Client(streamed) => streamed.kept.is_some(),
+        }
+    }
+
+    /// Begins, perhaps once more, on a connection that has the header already.
+    pub(super) async fn start(
+        &mut self,
+        session: &mut Session,
+        connection: &Connection,
+    ) -> Result<()> {
+        self.sink = Some(connection.body_sink());
+        self.write_timeout = connection.write_timeout();
+        self.waiting = None;
+        self.pending.clear();
+        match &self.source {
+            Source::Buffered(body) => {
+                let body = Some(body.clone()).filter(|body| !body.is_empty());
+                self.pending.extend(body);
+                self.end();
+            }
+            Source::Client(streamed) => {
+                let begun = streamed.kept.clone().unwrap_or_default().freeze();
+                self.pending = streamed.frame(begun).collect();
+                self.stage = Stage::Open;
+                if streamed.complete {
+                    self.end();
+                } else if streamed.received == 0 {
+                    body::invite(session).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of the connection if the backend has all of the body; `false` if it has not.
+    pub(super) fn let_go(&mut self) -> bool {
+        let sent = self.stage == Stage::Sent;
+        if sent {
+            self.sink = None;
+        }
+        sent
+    }
+
+    /// Whether nothing more will be written.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Sent | Stage::Refused)
+    }
+
+    /// Gets one piece further. Once it is over, ends only when the client leaves, if that can
+    /// be told. May be cancelled, and called again.
+    ///
+    /// # Errors
+    /// When the client is gone or breaks its limits; a backend that takes no more is none.
+    pub(super) async fn step(&mut self, session: &mut Session) -> Result<()> {
+        if self.is_over() {
+            return Err(watch::client_left(session).await);
+        }
+        if let Err(error) = self.write().await {
+            debug!(%error, "the backend takes no more of a request");
+            self.stage = Stage::Refused;
+            return Ok(());
+        }
+        match self.stage {
+            Stage::Last => self.stage = Stage::Sent,
+            Stage::Open => {
+                let piece = session.read_request_body().await;
+                self.take(piece.map_err(|error| error.into_down())?)?;
+                // Told with the last piece, so that all is known to be sent when it is.
+                if session.is_body_done() {
+                    self.complete();
+                }
+            }
+            Stage::Sent | Stage::Refused => {}
+        }
+        Ok(())
+    }
+
+    /// Writes what is pending, and waits no longer than the timeout for each piece of it.
+    async fn write(&mut self) -> io::Result<()> {
+        let Some(sink) = &mut self.sink else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        while let Some(piece) = self.pending.front_mut() {
+            let since = *self.waiting.get_or_insert_with(Instant::now);
+            let written = within(self.write_timeout, since, sink.write_buf(piece)).await?;
+            if written == 0 && !piece.is_empty() {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            if piece.is_empty() {
+                self.pending.pop_front();
+            }
+            self.waiting = None;
+        }
+        let since = *self.waiting.get_or_insert_with(Instant::now);
+        within(self.write_timeout, since, sink.flush()).await?;
+        self.waiting = None;
+        Ok(())
+    }
+
+    fn take(&mut self, piece: Option<Bytes>) -> Result<()> {
+        if let (Source::Client(streamed), Some(piece)) = (&mut self.source, piece) {
+            streamed.count(&piece)?;
+            self.pending.extend(streamed.frame(piece));
+        }
+        Ok(())
+    }
+
+    /// The client has sent everything.
+    fn complete(&mut self) {
+        if let Source::Client(streamed) = &mut self.source {
+            streamed.complete = true;
+            if let Some(connection) = &streamed.connection {
+                connection.body_read();
+            }
+        }
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if self.framing() == Framing::Chunked {
+            self.pending.push_back(END_OF_CHUNKS);
+        }
+        self.stage = match self.pending.is_empty() {
+            true => Stage::Sent,
+            false => Stage::Last,
+        };
+    }
+}
+
+impl Streamed {
+    fn count(&mut self, piece: &Bytes) -> Result<()> {
+        self.received = self.received.saturating_add(piece.len() as u64);
+        if self.received > self.limit {
+            return Error::err(BODY_TOO_LARGE);
+        }
+        match &mut self.kept {
+            Some(kept) if self.received <= KEPT as u64 => kept.extend_from_slice(piece),
+            _ => self.kept = None,
+        }
+        Ok(())
+    }
+
+    /// An empty piece would end a chunked body.
+    fn frame(&self, piece: Bytes) -> impl Iterator<Item = Bytes> + use<> {
+        let piece = Some(piece).filter(|piece| !piece.is_empty());
+        let chunk = piece.as_ref().filter(|_| self.framing == Framing::Chunked);
+        let size = chunk.map(|piece| Bytes::from(format!("{:x}\r\n", piece.len())));
+        let end = chunk.map(|_| END_OF_CHUNK);
+        [size, piece, end].into_iter().flatten()
+    }
+}
+
+async fn within<T>(
+    timeout: Option<Duration>,
+    since: Instant,
+    work: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    match timeout {
+        Some(timeout) => timeout_at(since + timeout, work)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        None => work.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn streamed(framing: Framing) -> Streamed {
+        Streamed {
+            framing,
+            received: 0,
+            limit: 100_000,
+            kept: Some(BytesMut::new()),
+            complete: false,
+            connection: None,
+        }
+    }
+
+    fn framed(framing: Framing, piece: &'static [u8]) -> Vec<u8> {
+        let pieces: Vec<Bytes> = streamed(framing).frame(Bytes::from_static(piece)).collect();
+        pieces.concat()
+    }
+
+    #[test]
+    fn chunks_are_framed_and_never_empty() {
+        assert_eq!(framed(Framing::Chunked, &[b'x'; 17])[..4], *b"11\r\n");
+        assert_eq!(framed(Framing::Chunked, b"abc"), b"3\r\nabc\r\n");
+        assert_eq!(framed(Framing::Chunked, b""), b"");
+        assert_eq!(framed(Framing::Length(3), b"abc"), b"abc");
+    }
+
+    #[test]
+    fn little_is_kept_to_be_sent_again_and_too_much_refused() {
+        let mut body = streamed(Framing::Chunked);
+        let piece = Bytes::from(vec![0; KEPT / 2]);
+        for kept in [true, true, false] {
+            assert!(body.count(&piece).is_ok());
+            assert_eq!(body.kept.is_some(), kept);
+        }
+        let error = body.count(&piece).expect_err("over the limit");
+        assert_eq!(*error.etype(), BODY_TOO_LARGE);
+    }
+}
