@@ -18,6 +18,8 @@ use super::{
 pub(super) enum Answer {
     /// These bytes.
     Bytes(Arc<[u8]>),
+    /// The first, then the second without end. What could be sent is counted.
+    Endless(&'static [u8], &'static [u8], Arc<AtomicUsize>),
     /// These, after a second.
     Late(&'static [u8]),
     /// These, and then the connection is reset.
@@ -113,6 +115,15 @@ async fn serve(stream: TcpStream, script: Script) {
 async fn follow(stream: &mut BufReader<TcpStream>, answer: Answer) -> Option<()> {
     match answer {
         Answer::Bytes(bytes) => stream.write_all(&bytes).await.ok(),
+        Answer::Endless(first, then, sent) => {
+            let then = then.repeat(16 * 1024 / then.len());
+            let mut written = stream.write(first).await;
+            while let Ok(count) = written {
+                sent.fetch_add(count, Ordering::Relaxed);
+                written = stream.write(&then).await;
+            }
+            None
+        }
         Answer::Late(bytes) => {
             sleep(Duration::from_secs(1)).await;
             stream.write_all(bytes).await.ok()
@@ -190,16 +201,7 @@ async fn errors_at_login_are_an_outage() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_end_costs_the_timeout() {
-    for answer in [
-        "$2147483648\r\n",
-        "$2147483648\r\nabc",
-        "$1000000\r\nabc",
-        "*1000000000\r\n:1\r\n",
-        "$5\r\nab",
-        "+OK",
-        "*2\r\n:1\r\n",
-        "*-",
-    ] {
+    for answer in ["$1000000\r\nabc", "$5\r\nab", "+OK", "*2\r\n:1\r\n", "*-"] {
         let (cache, _store) = store_answering(answer_with(answer)).await;
         assert_eq!(first_error(&cache).await, CacheError::Timeout, "{answer}");
     }
@@ -248,6 +250,41 @@ async fn garbage_and_broken_connections_are_errors_in_time() {
         let cache = store.cache();
         until(async || store.accepted(), |count| *count >= 8).await;
         assert_eq!(assert_fails_in_time(&cache).await, CacheError::Unavailable);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_would_fill_the_memory_or_the_stack_ends_the_connection() {
+    for (first, then) in [
+        (&b"$2147483648\r\n"[..], &b"v"[..]),
+        (b"$2000000000\r\n", b"v"),
+        (b"*1000000000\r\n", b":1\r\n"),
+        (b"*200\r\n", b"$1000000\r\n"),
+        (b"*2\r\n", b"*2\r\n"),
+        (b"", b"*1\r\n"),
+        (b"", b"%1\r\n"),
+        (b"*1\r\n", b">1\r\n"),
+        (b"$?\r\n", b";1\r\nv\r\n"),
+        (b"+", b"OK"),
+        (b"-ERR ", b"x"),
+    ] {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let answer = Answer::Endless(first, then, sent.clone());
+        let (cache, _store) = store_answering(answer).await;
+        let what = first.escape_ascii();
+        let start = Instant::now();
+        while sent.load(Ordering::Relaxed) == 0 {
+            assert_fails_in_time(&cache).await;
+            tokio::task::yield_now().await;
+            assert!(start.elapsed() < LONG, "{what}");
+        }
+        let start = Instant::now();
+        let unavailable = cache.get(&namespace(), b"k").await;
+        assert!(unavailable.is_err(), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(1), "{what}");
+        // Some of it is in buffers of the system.
+        let sent = sent.load(Ordering::Relaxed);
+        assert!(sent < 64 * 1024 * 1024, "{what}: {sent} bytes were taken");
     }
 }
 

@@ -9,15 +9,19 @@ use tokio::task::JoinSet;
 
 use super::server::Server;
 use super::{
-    Cache, CacheError, Namespace, NearSettings, Settings, cache_at, namespace, near_at,
+    Cache, CacheError, LONG, Namespace, NearSettings, Settings, cache_at, namespace, near_at,
     settings_at, until, until_it_works, world,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Caches as those of so many nodes.
+/// Caches as those of so many nodes, with patience for all that is asked at once.
 async fn nodes(server: &Server) -> Vec<Cache> {
-    let caches: Vec<_> = (0..4).map(|_| cache_at(&server.url())).collect();
+    let settings = Settings {
+        timeout: LONG,
+        ..settings_at(&server.url())
+    };
+    let caches: Vec<_> = (0..4).map(|_| Cache::new(&settings).unwrap()).collect();
     for cache in &caches {
         until_it_works(cache).await;
     }
