@@ -2,7 +2,7 @@
 //! code in time, other routes notice nothing, and the operator gets one line.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -192,6 +192,67 @@ fn a_full_store_refuses_and_recovers_without_a_new_connection() {
     assert_eq!(node.get("/").text(), "0\n");
     assert_told(&node, 1, "cache store refuses operations");
     assert_told(&node, 0, "cache store unavailable");
+}
+
+/// In front of a store: passes everything on, while it is told so each piece of an answer a second late.
+fn slow_road_to(store: SocketAddr, is_slow: &Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let is_slow = is_slow.clone();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(store).unwrap();
+            let (mut from_client, mut to_server) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || {
+                std::io::copy(&mut from_client, &mut to_server).ok();
+                to_server.shutdown(Shutdown::Both).ok();
+            });
+            let is_slow = is_slow.clone();
+            thread::spawn(move || pass_on(server, client, &is_slow));
+        }
+    });
+    address
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, is_slow: &AtomicBool) {
+    let mut piece = [0; 4096];
+    while let Ok(length @ 1..) = from.read(&mut piece) {
+        if is_slow.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_secs(1));
+        }
+        if to.write_all(&piece[..length]).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_slow_store_costs_each_call_its_timeout_and_nothing_piles_up() {
+    let (redis, is_slow) = (Redis::start(), Arc::new(AtomicBool::new(false)));
+    let node = serving(slow_road_to(redis.address, &is_slow), LOOKS);
+    recovered(&node);
+    let before = memory(&node);
+    let control = Control::start(&node);
+    is_slow.store(true, Ordering::Relaxed);
+    let start = Instant::now();
+    assert_eq!(node.get("/").text(), "-1/5\n");
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(240), "{took:?}");
+    assert!(took < Duration::from_millis(750), "{took:?}");
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        let asked = Instant::now();
+        assert!(matches!(node.get("/").text().as_str(), "-1/5\n" | "-1/6\n"));
+        assert!(asked.elapsed() < Duration::from_millis(750));
+    }
+    let grown = memory(&node).saturating_sub(before) / 1024;
+    assert!(grown < 50, "{grown} MiB more");
+    is_slow.store(false, Ordering::Relaxed);
+    // The last piece may still be on its slow way.
+    let recovery = recovered(&node);
+    assert!(recovery < RECOVERY + Duration::from_secs(1), "{recovery:?}");
+    assert!(control.end() > 0);
 }
 
 /// A peer that writes this to whoever connects, until they no longer take it; it lasts as long as the process.

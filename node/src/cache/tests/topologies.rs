@@ -1,5 +1,8 @@
 //! Stores of several servers: sentinels and clusters.
 
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -74,36 +77,51 @@ async fn the_primary_that_sentinels_name_is_used_and_its_successor_after_a_failo
     assert_eq!(replica.say(&["GET", "aegis:rates:after"]), "v");
 }
 
+/// A sentinel that names whichever server of this host listens on that port.
+async fn naming(port: Arc<AtomicU16>) -> Scripted {
+    Scripted::start(move |command| match command[0].as_slice() {
+        b"SENTINEL" if command[1] == b"GET-MASTER-ADDR-BY-NAME" => {
+            let port = port.load(Ordering::Relaxed).to_string();
+            let length = port.len();
+            answer_with(format!("*2\r\n$9\r\n127.0.0.1\r\n${length}\r\n{port}\r\n"))
+        }
+        _ => answer_with("*0\r\n"),
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_primary_that_was_made_a_replica_is_left_for_the_one_that_sentinels_name() {
     let (old, new) = (Server::start(), Server::start());
-    let named = std::sync::Arc::new(std::sync::Mutex::new(old.port()));
-    let sentinel = Scripted::start({
-        let named = named.clone();
-        move |command| match command[0].as_slice() {
-            b"SENTINEL" if command[1] == b"GET-MASTER-ADDR-BY-NAME" => {
-                let port = named.lock().unwrap().to_string();
-                answer_with(format!(
-                    "*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n",
-                    port.len()
-                ))
-            }
-            _ => answer_with("*0\r\n"),
-        }
-    })
-    .await;
+    let named = Arc::new(AtomicU16::new(old.port()));
+    let sentinel = naming(named.clone()).await;
     let cache = cache_at(&format!(
         "redis-sentinel://127.0.0.1:{}?sentinelServiceName=main",
         sentinel.port()
     ));
     until_it_works(&cache).await;
     set(&cache, "k").await.unwrap();
-    *named.lock().unwrap() = new.port();
+    named.store(new.port(), Ordering::Relaxed);
     old.say(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]);
     assert_eq!(set(&cache, "k").await, Err(CacheError::Refused));
     let works = until(async || set(&cache, "after").await, Result::is_ok).await;
     assert!(works < RECOVERY, "{works:?}");
     assert_eq!(new.say(&["GET", "aegis:rates:after"]), "v");
+}
+
+#[tokio::test]
+async fn sentinels_that_hang_cost_an_attempt_and_no_more() {
+    let server = Server::start();
+    let sentinel = naming(Arc::new(AtomicU16::new(server.port()))).await;
+    // The system takes connections for these, and nobody answers.
+    let hung = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [first, second] = hung.each_ref().map(|hung| hung.local_addr().unwrap());
+    let cache = cache_at(&format!(
+        "redis-sentinel://{first},{second},127.0.0.1:{}?sentinelServiceName=main",
+        sentinel.port()
+    ));
+    let works = until_it_works(&cache).await;
+    assert!(works < Duration::from_secs(4), "{works:?}");
 }
 
 /// Three servers with a third of the slots each.

@@ -1,5 +1,7 @@
 //! Addresses that are understood, and those that are not.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn shown(text: &str) -> String {
@@ -130,5 +132,25 @@ fn no_reason_repeats_a_password() {
     ] {
         let error = text.parse::<StoreUrl>().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_too_odd_to_be_looked_at(text in "(redis|rediss-cluster|redis-sentinel|unix)://\\PC*") {
+        if let Ok(url) = text.parse::<StoreUrl>() {
+            prop_assert!(url.to_string().contains("://"));
+        }
+    }
+
+    #[test]
+    fn no_password_is_shown(user in "[a-z]{0,3}", password in "[A-Z]{4,20}") {
+        for rest in ["@host", "@a,b", "@/run/s", "@host/1?sentinelServiceName=s"] {
+            for scheme in ["redis", "rediss", "redis-cluster", "redis-sentinel", "unix"] {
+                let parsed = format!("{scheme}://{user}:{password}{rest}").parse::<StoreUrl>();
+                let shown = format!("{parsed:?}");
+                prop_assert!(!shown.contains(&password));
+            }
+        }
     }
 }
