@@ -10,7 +10,7 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::ConnectHandle;
 use fred::types::config::{ConnectionConfig, Options, PerformanceConfig, Server, TcpConfig};
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
 use tokio::select;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
@@ -155,6 +155,10 @@ impl Link {
             },
         }
         let since = Instant::now();
+        // What calls on the connection before had to say is none of this one's business.
+        for old in [&self.suspected, &self.demoted] {
+            old.notified().now_or_never();
+        }
         self.client.store(Some(Arc::new(client.clone())));
         status.opened();
         let why = select! {
