@@ -181,6 +181,23 @@ async fn of_sets_that_overlap_none_is_kept() {
 }
 
 #[tokio::test]
+async fn the_first_of_two_writes_to_end_detaches_the_fetch_already() {
+    let mut world = World::new(HOUR);
+    let early = world.get().await;
+    let fetch = world.fetch();
+    let (first, _second) = (world.set("1").await, world.set("2").await);
+    let (one, _two) = (world.written(), world.written());
+    one.send(Ok(())).unwrap();
+    assert_eq!(first.await.unwrap(), Ok(()));
+    let late = world.get().await;
+    world.fetch().send(found("1")).unwrap();
+    assert_eq!(late.await.unwrap(), value("1"));
+    fetch.send(found("old")).unwrap();
+    assert_eq!(early.await.unwrap(), value("old"));
+    assert_eq!(world.copy(), Some("1".into()));
+}
+
+#[tokio::test]
 async fn every_other_write_removes_the_copy() {
     let mut world = World::new(HOUR);
     let rate = Rate::new(1, HOUR).unwrap();
