@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
+use super::scripted::{Scripted, answer_with};
 use super::server::Server;
 use super::{
     Cache, CacheError, LONG, Namespace, NearSettings, Settings, cache_at, namespace, near_at,
@@ -265,4 +266,47 @@ async fn a_user_of_the_store_needs_few_rights() {
         assert_eq!(overflow, Err(CacheError::Overflow));
         assert_eq!(cache.delete(&namespace, b"k").await, Ok(true));
     }
+}
+
+/// A cache on a store that holds nothing, and answers scripts so.
+async fn answering_scripts(answer: &'static [u8]) -> (Cache, Scripted) {
+    let store = Scripted::start(move |command| match command[0].as_slice() {
+        b"EVALSHA" => answer_with(answer),
+        _ => answer_with("$-1\r\n"),
+    });
+    let store = store.await;
+    let cache = cache_at(&format!("redis://127.0.0.1:{}", store.port()));
+    until_it_works(&cache).await;
+    (cache, store)
+}
+
+#[tokio::test]
+async fn answers_of_scripts_that_make_no_sense_are_failures() {
+    for (answer, is_sum) in [
+        (&b"$-1\r\n"[..], false),
+        (b"*0\r\n", false),
+        (b"$0\r\n\r\n", false),
+        (b"$3\r\nabc\r\n", false),
+        (b"$2\r\n-5\r\n", true),
+        (b"$19\r\n9223372036854775807\r\n", true),
+        (b"$20\r\n99999999999999999999\r\n", false),
+    ] {
+        let (cache, _store) = answering_scripts(answer).await;
+        let shown = answer.escape_ascii();
+        let wait = cache.rate_limit(&namespace(), b"k", 1, HOUR).await;
+        assert_eq!(wait, Err(CacheError::Unavailable), "{shown}");
+        let sum = cache.increment(&namespace(), b"k", 1, 60).await;
+        let expected = sum.err() == Some(CacheError::Unavailable);
+        assert_eq!(expected, !is_sum, "{shown}: {sum:?}");
+    }
+}
+
+/// Scripts told of again and again, as by a store that keeps none, end with their text.
+#[tokio::test]
+async fn a_store_that_never_knows_a_script_is_refused_and_not_asked_without_end() {
+    let store = Scripted::start(|_| answer_with("-NOSCRIPT No matching script.\r\n")).await;
+    let cache = cache_at(&format!("redis://127.0.0.1:{}", store.port()));
+    let namespace = namespace();
+    let increment = || cache.increment(&namespace, b"k", 1, 60);
+    until(increment, |sum| *sum == Err(CacheError::Refused)).await;
 }

@@ -13,7 +13,7 @@ use super::outages::RECOVERY;
 use super::scripted::{Scripted, answer_with};
 use super::server::{Server, free_port};
 use super::ways::Encrypted;
-use super::{Cache, CacheError, cache_at, namespace, until, until_it_works};
+use super::{Cache, CacheError, cache_at, namespace, near_at, until, until_it_works};
 
 /// A key in another slot than others.
 async fn set(cache: &Cache, key: &str) -> Result<(), CacheError> {
@@ -213,6 +213,33 @@ async fn a_cluster_is_used_whole_and_followed_when_slots_move() {
         "the node names another, which is asked"
     );
     assert_eq!(nodes[to].say(&["GET", "aegis:rates:moving"]), "v");
+}
+
+#[tokio::test]
+async fn counters_rates_and_copies_work_in_every_slot() {
+    let nodes = cluster();
+    let url = cluster_url(&nodes[1..2]);
+    for cache in [cache_at(&url), near_at(&url)] {
+        until_it_works(&cache).await;
+        for round in 1..=2 {
+            for index in 0..100_u8 {
+                let (counter, rate) = ([b'c', index], [b'r', index]);
+                let namespace = namespace();
+                let sum = cache.increment(&namespace, &counter, 1, 60).await;
+                assert_eq!(sum, Ok(round));
+                let found = cache.get(&namespace, &counter).await;
+                assert_eq!(found, Ok(Some(round.to_string().into())));
+                let hour = Duration::from_secs(60 * 60);
+                let wait = cache.rate_limit(&namespace, &rate, 1, hour).await.unwrap();
+                assert_eq!(wait.is_some(), round == 2);
+            }
+        }
+        for index in 0..100_u8 {
+            for key in [[b'c', index], [b'r', index]] {
+                assert_eq!(cache.delete(&namespace(), &key).await, Ok(true));
+            }
+        }
+    }
 }
 
 #[tokio::test]
