@@ -18,18 +18,18 @@ macro_rules! on_every_store {
         mod dragonfly {
             $(#[tokio::test]
             async fn $test() {
-                let (_server, cache) = crate::cache::tests::world().await;
-                super::$test(&cache).await;
+                let server = crate::cache::tests::Server::start();
+                let settings = crate::cache::tests::settings_at(&server.url());
+                super::$test(&crate::cache::tests::patient_cache(settings).await).await;
             })+
         }
 
         mod near {
             $(#[tokio::test]
             async fn $test() {
-                let (server, _) = crate::cache::tests::world().await;
-                let cache = crate::cache::tests::near_at(&server.url());
-                crate::cache::tests::until_it_works(&cache).await;
-                super::$test(&cache).await;
+                let server = crate::cache::tests::Server::start();
+                let settings = crate::cache::tests::near_settings_at(&server.url());
+                super::$test(&crate::cache::tests::patient_cache(settings).await).await;
             })+
         }
     };
@@ -62,16 +62,33 @@ async fn world() -> (Server, Cache) {
 
 /// A cache that copies what a store holds, for longer than any test takes.
 fn near_at(url: &str) -> Cache {
-    let ttl = Duration::from_secs(60);
+    Cache::new(&near_settings_at(url)).unwrap()
+}
+
+fn near_settings_at(url: &str) -> Settings {
     let near = NearSettings {
-        ttl,
+        ttl: Duration::from_secs(60),
         ..NearSettings::default()
     };
-    let settings = Settings {
+    Settings {
         near: Some(near),
         ..settings_at(url)
-    };
-    Cache::new(&settings).unwrap()
+    }
+}
+
+/// For tests of what is answered, not of how soon: a thousand calls at once take their time where
+/// nothing is optimised.
+fn patient(settings: Settings) -> Settings {
+    Settings {
+        timeout: LONG,
+        ..settings
+    }
+}
+
+async fn patient_cache(settings: Settings) -> Cache {
+    let cache = Cache::new(&patient(settings)).unwrap();
+    until_it_works(&cache).await;
+    cache
 }
 
 fn cache_at(url: &str) -> Cache {

@@ -1,6 +1,7 @@
 //! Scripts that the store runs: one call, one round trip, nobody in between.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,8 @@ const KEY: usize = 2;
 pub(super) struct Script {
     text: &'static str,
     hash: String,
+    /// Whether the store is likely to know it.
+    known: AtomicBool,
 }
 
 // === impl Script ===
@@ -28,11 +31,16 @@ impl Script {
         for byte in Sha1::digest(text) {
             write!(hash, "{byte:02x}").ok();
         }
-        Self { text, hash }
+        Self {
+            text,
+            hash,
+            known: AtomicBool::new(false),
+        }
     }
 
-    /// Runs the script by its hash, and by its text where the store does not know it: after a
-    /// restart, a failover, or `SCRIPT FLUSH`. Both together take no longer than `timeout`.
+    /// Runs the script by its hash, and by its text where the store does not know it: at first, and
+    /// after a restart, a failover, or `SCRIPT FLUSH`. Only the call that finds out takes a second
+    /// round trip, and both together no longer than `timeout`.
     ///
     /// It is sent as a command that the client knows nothing of, because for scripts, as for
     /// transactions, it would let the calls of a connection wait for each other.
@@ -44,15 +52,20 @@ impl Script {
         timeout: Duration,
     ) -> Result<String, Error> {
         let deadline = Instant::now() + timeout;
-        let ran = call(client, "EVALSHA", &self.hash, key.clone(), arguments).await;
-        match ran {
-            Err(error) if error.details().starts_with("NOSCRIPT") => {
-                let again = call(client, "EVAL", self.text, key, arguments);
-                let late = || Error::new(ErrorKind::Timeout, "the script's text came too late");
-                timeout_at(deadline, again).await.map_err(|_| late())?
+        if self.known.load(Ordering::Relaxed) {
+            let ran = call(client, "EVALSHA", &self.hash, key.clone(), arguments).await;
+            match ran {
+                Err(error) if error.details().starts_with("NOSCRIPT") => {
+                    self.known.store(false, Ordering::Relaxed);
+                }
+                ran => return ran,
             }
-            ran => ran,
         }
+        let ran = call(client, "EVAL", self.text, key, arguments);
+        let late = || Error::new(ErrorKind::Timeout, "the script's text came too late");
+        let ran = timeout_at(deadline, ran).await.map_err(|_| late())?;
+        self.known.fetch_or(ran.is_ok(), Ordering::Relaxed);
+        ran
     }
 }
 

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 
-use super::{Cache, CacheError, Namespace, Settings, near_at, until_it_works, world};
+use super::{
+    Cache, CacheError, Namespace, Server, Settings, near_settings_at, patient_cache, settings_at,
+};
 
 /// How far apart waits may be that were computed one after the other.
 const TOLERANCE: Duration = Duration::from_secs(5);
@@ -142,9 +144,9 @@ fn alike(one: &Reply, other: &Reply) -> bool {
 fn every_store_gives_the_same_answers() {
     let runtime = Runtime::new().unwrap();
     let embedded = Cache::new(&Settings::default()).unwrap();
-    let (server, dragonfly) = runtime.block_on(world());
-    let near = runtime.block_on(async { near_at(&server.url()) });
-    runtime.block_on(until_it_works(&near));
+    let server = Server::start();
+    let dragonfly = runtime.block_on(patient_cache(settings_at(&server.url())));
+    let near = runtime.block_on(patient_cache(near_settings_at(&server.url())));
     let case = AtomicU32::new(0);
     let calls = proptest::collection::vec((key(), call()), 1..60);
     let config = Config {
