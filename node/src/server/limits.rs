@@ -7,6 +7,8 @@ use crate::config::Config;
 
 /// Descriptors of the process itself: log, epoll, signals, module files.
 const OWN_DESCRIPTORS: u64 = 64;
+/// Of idle connections to upstreams: the library's, and that of the proxy's own exchanges.
+const UPSTREAM_POOLS: u64 = 2;
 /// Memory mappings that a waiting invocation takes, roughly.
 const MAPPINGS_PER_INVOCATION: u64 = 8;
 
@@ -46,7 +48,7 @@ fn warn_descriptors(config: &Config, limit: u64) {
     let needed = connections
         .saturating_mul(2)
         .saturating_add(calls)
-        .saturating_add(super::UPSTREAM_POOL as u64 + OWN_DESCRIPTORS);
+        .saturating_add(super::UPSTREAM_POOL as u64 * UPSTREAM_POOLS + OWN_DESCRIPTORS);
     if needed > limit {
         warn!(
             needed,

@@ -56,13 +56,13 @@ pub(super) async fn header(
     upload: &mut Upload,
 ) -> Result<Box<ResponseHeader>> {
     let mut interim = 0;
+    upload.pass_turn(connection);
     loop {
-        // Cancelled by each piece that goes up, so a backend that waits for the whole request
-        // is not given up meanwhile.
         let header = tokio::select! {
             header = connection.read_header() => header?,
             step = upload.step(session) => {
                 step?;
+                upload.pass_turn(connection);
                 continue;
             }
         };
@@ -93,6 +93,7 @@ pub(super) async fn body(
             piece = connection.read_body() => piece?,
             step = upload.step(session) => {
                 step?;
+                upload.pass_turn(connection);
                 continue;
             }
         };

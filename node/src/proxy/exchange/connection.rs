@@ -52,7 +52,6 @@ impl Connection {
         let (stream, reused) = connector.0.get_stream(&*peer).await?;
         let stream = Shared(Arc::new(Mutex::new(stream)));
         let mut session = HttpSession::new_with_options(Box::new(stream.clone()), &*peer);
-        session.read_timeout = peer.options.read_timeout;
         session.write_timeout = peer.options.write_timeout;
         Ok(Self {
             session,
@@ -70,6 +69,12 @@ impl Connection {
     /// Of the longest wait for the backend to take the next piece.
     pub(super) fn write_timeout(&self) -> Option<std::time::Duration> {
         self.session.write_timeout
+    }
+
+    /// From now on it is the backend's turn, and only so long is it waited for. Until then the
+    /// client may be slow to send, within its own limits.
+    pub(super) fn time_answer(&mut self) {
+        self.session.read_timeout = self.peer.options.read_timeout;
     }
 
     pub(super) async fn send_header(&mut self, header: RequestHeader) -> Result<()> {

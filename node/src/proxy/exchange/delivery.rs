@@ -107,11 +107,13 @@ async fn stream(
     connection: &mut Connection,
     upload: &mut Upload,
 ) -> Result<()> {
+    upload.pass_turn(connection);
     loop {
         let piece = tokio::select! {
             piece = connection.read_body() => piece?,
             step = upload.step(session) => {
                 step?;
+                upload.pass_turn(connection);
                 continue;
             }
         };

@@ -172,6 +172,13 @@ impl Upload {
         matches!(self.stage, Stage::Sent | Stage::Refused)
     }
 
+    /// Has the backend's time run once there is nothing more to send.
+    pub(super) fn pass_turn(&self, connection: &mut Connection) {
+        if self.is_over() {
+            connection.time_answer();
+        }
+    }
+
     /// Gets one piece further. Once it is over, ends only when the client leaves, if that can
     /// be told. May be cancelled, and called again.
     ///
@@ -223,6 +230,7 @@ impl Upload {
         Ok(())
     }
 
+    /// A piece of the client's.
     fn take(&mut self, piece: Option<Bytes>) -> Result<()> {
         if let (Source::Client(streamed), Some(piece)) = (&mut self.source, piece) {
             streamed.count(&piece)?;
