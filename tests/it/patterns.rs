@@ -213,17 +213,19 @@ fn rewrite_html_changes_pages_and_nothing_else() {
     });
     let node = running(
         &origin,
-        r#"entry = "ask_for_plain"
+        r#"entry = "ask_for_all"
         response_entry = "rewrite_html"
         body = "response"
         config = { banner = "<hr>" }"#,
     );
     let node = node.start();
-    let page = node.send(&Request::get("/page").header("Accept-Encoding", "gzip"));
+    let part = Request::get("/page").header("Range", "bytes=0-3");
+    let page = node.send(&part.header("Accept-Encoding", "gzip"));
     assert_eq!(page.text(), "<body>hello<hr></body></html>");
     assert_eq!(page.header("x-rewritten"), Some("yes"));
     assert_eq!((page.header("etag"), page.complete), (None, true));
     assert_eq!(origin.last().header("accept-encoding"), Some("identity"));
+    assert_eq!(origin.last().header("range"), None);
 
     let other = node.get("/data");
     assert_eq!(other.text(), "[\"</body>\"]");

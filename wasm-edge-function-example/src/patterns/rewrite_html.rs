@@ -1,18 +1,19 @@
-//! Both phases: the upstream is asked for a page that can be read, and the page is changed.
+//! Both phases: the upstream is asked for the whole page, and the page is changed.
 
 use aegis_guest::response::{self, received};
 use aegis_guest::{Error, config, entry, log, request};
 
-entry!(ask_for_plain);
+entry!(ask_for_all);
 entry!(rewrite_html);
 
 /// A closing tag is looked for in this many bytes at the end: looking through a page of 1 MiB
 /// costs more fuel than a function has.
 const TAIL: usize = 4096;
 
-/// Request phase, `entry = "ask_for_plain"`: a compressed page could not be changed.
-fn ask_for_plain() -> Result<(), Error> {
-    request::set_header("accept-encoding", "identity")
+/// Request phase, `entry = "ask_for_all"`: a part of a page could not be read. That it comes
+/// uncompressed the node asks for.
+fn ask_for_all() -> Result<(), Error> {
+    request::remove_header("range")
 }
 
 /// Response phase, `response_entry = "rewrite_html"` with `body = "response"`: puts
@@ -50,7 +51,7 @@ mod tests {
     use aegis_guest::Code;
     use aegis_guest::testing::{Host, Reply};
 
-    use super::{TAIL, ask_for_plain, rewrite_html};
+    use super::{TAIL, ask_for_all, rewrite_html};
 
     fn html() -> Reply {
         Reply::new(200).header("content-type", "text/html; charset=utf-8")
@@ -87,10 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_asked_for_without_compression() {
-        let outcome = Host::new()
-            .header("accept-encoding", "br, gzip")
-            .run(ask_for_plain);
-        assert_eq!(outcome.request_header("accept-encoding"), Some("identity"));
+    fn a_page_is_asked_for_as_a_whole() {
+        let outcome = Host::new().header("range", "bytes=0-99").run(ask_for_all);
+        assert_eq!(outcome.request_header("range"), None);
     }
 }
