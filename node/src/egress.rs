@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
 mod address;
@@ -64,7 +64,7 @@ pub const MAX_RESPONSE_HEADER: usize = 64 * 1024;
 /// has by default. Past it a call is refused, since a queue could only make it late.
 pub const MAX_CALLS: usize = 4096;
 
-/// Those of one function: the others always find a place.
+/// Those of one function: none can take all the places.
 pub const MAX_FUNCTION_CALLS: usize = MAX_CALLS / 2;
 
 /// What the operator decides about egress. The default allows nothing.
@@ -93,6 +93,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// At most [`MAX_REQUEST_BODY`] bytes.
     pub body: Bytes,
+    /// `CDN-Loop` of the request it is made for; the node's own token goes behind it.
+    pub passed: Vec<HeaderValue>,
 }
 
 /// Accounts for what a call holds of its answer while that arrives.

@@ -88,6 +88,40 @@ fn e5_servers_that_never_come_to_an_end_cost_five_seconds_at_most() {
     never.open();
 }
 
+/// White space around a value is nobody's, but it is read with it.
+#[test]
+fn e5_padded_answers_that_are_kept_take_what_they_are_charged_for() {
+    let never = Gate::default();
+    let held = never.clone();
+    let padded = format!(
+        "HTTP/1.1 200 OK\r\nx:{}v\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        " ".repeat(200 << 10)
+    );
+    let https = Https::start(move |request| match request.target.as_str() {
+        "/never" => Answer::never(&held),
+        _ => Answer::raw(padded.clone()),
+    });
+    let start = |path: &str| {
+        let url = https.url(path);
+        format!("(call $http_request_start {{GET}} {{{url}}} {{}} {{}})")
+    };
+    // All padded ones are over when the first of them is waited for; then they are kept for five seconds.
+    let body = format!(
+        "{}(call $tried (call $http_request_wait (i32.const 0)))
+         (call $tried (call $http_request_wait {}))",
+        format!("(drop {})\n", start("/padded")).repeat(31),
+        start("/never")
+    );
+    let siege = Siege::of(https.reachable_from(attacked(EGRESS, &report(&body))));
+    let before = siege.peak();
+    for text in siege.attack(8, |client| client.get("/").text()) {
+        assert_eq!(text, "0\n-1/5\n");
+    }
+    let more = siege.peak() - before;
+    // All that was read would be 50 MB; connections and their buffers come and go.
+    assert!(more < 40 << 20, "the node took {more} bytes more");
+}
+
 #[test]
 fn e8_a_thousand_calls_in_an_invocation_are_thirty_two() {
     let https = Https::start(|_| Answer::ok(vec![b'x'; 64 << 10]));

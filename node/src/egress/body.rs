@@ -1,7 +1,7 @@
 //! Reads a response without ever holding more of it than is allowed.
 
 use bytes::BytesMut;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use reqwest::Response;
 
 use super::error::{EgressError, Part};
@@ -18,6 +18,8 @@ pub(super) async fn read(mut response: Response, room: &dyn Room) -> Result<Repl
     if !room.take(held_by(response.headers())) {
         return Err(EgressError::NoRoom);
     }
+    let headers = copied(response.headers());
+    response.headers_mut().clear();
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > MAX_RESPONSE {
@@ -30,9 +32,21 @@ pub(super) async fn read(mut response: Response, room: &dyn Room) -> Result<Repl
     }
     Ok(Reply {
         status: response.status(),
-        headers: std::mem::take(response.headers_mut()),
+        headers,
         body: body.freeze(),
     })
+}
+
+/// The library's values are slices of all that it read: with the white space around them,
+/// which nobody counts, that may be hundreds of times as long.
+fn copied(headers: &HeaderMap) -> HeaderMap {
+    let mut copies = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            copies.append(name, value);
+        }
+    }
+    copies
 }
 
 /// The HTTP library has limits of its own: 100 headers in HTTP/1, which may

@@ -185,6 +185,7 @@ mod tests {
             url: "https://example.com/".to_owned(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            passed: Vec::new(),
         };
         match caller.call(call, &Plenty).await {
             Err(EgressError::Busy(crowd)) => Some(crowd),

@@ -1,8 +1,8 @@
 //! One record for each call, with what an operator asks about it: which function called
 //! which host, at which address, and what came of it.
 //!
-//! Records are at level DEBUG: there are as many as clients cause. A failure is at level
-//! WARN, but only one a minute for each verdict, which says how many were not.
+//! Records are at level INFO. A failure is at level WARN, but only one a minute for each
+//! verdict, which says how many were not: clients must not be able to fill the log with alarms.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl Entry<'_> {
             Err(error) => {
                 let verdict = error.verdict();
                 let withheld = self.journal.complaints.due(verdict as usize);
-                let is_told = withheld.is_some() || tracing::enabled!(target: TARGET, Level::DEBUG);
+                let is_told = withheld.is_some() || tracing::enabled!(target: TARGET, Level::INFO);
                 self.record(&Ending {
                     verdict,
                     bytes: None,
@@ -169,7 +169,7 @@ impl Entry<'_> {
             };
         }
         match ending.withheld {
-            None => tell!(Level::DEBUG, "https call"),
+            None => tell!(Level::INFO, "https call"),
             Some(_) => tell!(Level::WARN, "https call failed"),
         }
     }

@@ -1,6 +1,7 @@
 //! Where the node itself listens: a function that calls its own node could go in circles,
 //! and would come as a client that the node takes for a neighbour.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, OnceLock};
 
@@ -55,7 +56,14 @@ fn is_local(address: IpAddr) -> bool {
         socket.connect((address, DISCARD))?;
         socket.local_addr()
     });
-    source.is_ok_and(|source| source.ip() == address)
+    match source {
+        Ok(source) => source.ip() == address,
+        // There is no way to it, so it is not here.
+        Err(error) => !matches!(
+            error.kind(),
+            ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable
+        ),
+    }
 }
 
 /// Any port will do: nothing is sent to it.

@@ -66,14 +66,15 @@ impl Pool {
         target: &Target,
         connector: &Connector,
     ) -> reqwest::Result<Arc<Peer>> {
-        let mut hosts = self.hosts.lock();
-        if let Some(peer) = hosts.get(target) {
+        if let Some(peer) = self.hosts.lock().get(target) {
             return Ok(Arc::clone(peer));
         }
-        let peer = Arc::new(connector.peer(target.port)?);
-        // The one that goes keeps its calls under way, and closes its idle connections.
-        hosts.push(target.clone(), Arc::clone(&peer));
-        Ok(peer)
+        let new = Arc::new(connector.peer(target.port)?);
+        // Somebody else may have been quicker. The one that goes keeps its calls under way,
+        // and closes its idle connections.
+        let mut hosts = self.hosts.lock();
+        let peer = hosts.get_or_insert(target.clone(), || new);
+        Ok(Arc::clone(peer))
     }
 }
 

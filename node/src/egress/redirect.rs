@@ -9,11 +9,9 @@ use super::error::{Denial, EgressError, Part};
 use super::target::{Destination, UrlError};
 use super::{Call, MAX_REQUEST_BODY, is_reserved};
 
-/// The node's token in `CDN-Loop` (RFC 8586).
-const CDN_LOOP: (HeaderName, HeaderValue) = (
-    HeaderName::from_static("cdn-loop"),
-    HeaderValue::from_static("aegis"),
-);
+/// The header that ends circles (RFC 8586), and the node's token in it.
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+const NODE: HeaderValue = HeaderValue::from_static("aegis");
 
 /// Headers that describe a body, and go with it.
 const OF_BODY: [HeaderName; 5] = [
@@ -50,7 +48,7 @@ impl Hop {
         Ok(Self {
             destination: Destination::parse(&call.url)?,
             method: call.method,
-            headers: outgoing(&call.headers),
+            headers: outgoing(&call.headers, call.passed),
             body: call.body,
         })
     }
@@ -101,15 +99,17 @@ fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {
     }
 }
 
-fn outgoing(headers: &HeaderMap) -> HeaderMap {
-    let mut kept = HeaderMap::with_capacity(headers.len() + 1);
+/// The headers of the guest that are its own to choose, and where the request has passed.
+fn outgoing(headers: &HeaderMap, passed: Vec<HeaderValue>) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len() + passed.len() + 1);
     for (name, value) in headers {
         if !is_reserved(name.as_str()) {
             kept.append(name, value.clone());
         }
     }
-    let (name, value) = CDN_LOOP;
-    kept.insert(name, value);
+    for value in passed.into_iter().chain([NODE]) {
+        kept.append(CDN_LOOP, value);
+    }
     kept
 }
 

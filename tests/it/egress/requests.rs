@@ -1,6 +1,9 @@
 //! `http_request` and what it brought back: method, headers and body out, status and headers in.
 
-use crate::harness::{Answer, EGRESS, Https, Node, answers, report};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use crate::harness::{Answer, Connection, EGRESS, Https, Node, Request, answers, report};
 
 /// A node that runs `body`, where `URL` stands for the origin's.
 fn asking(https: &Https, body: &str) -> Node {
@@ -32,6 +35,35 @@ fn method_headers_and_body_arrive_as_given() {
     assert_eq!(first.body, b"a body");
     assert_eq!(first.header("cdn-loop"), Some("aegis"));
     assert_eq!(requests[2].all("user-agent"), ["mine"]);
+}
+
+/// A balancer in front of the node, which the node cannot know for its own address.
+#[test]
+fn a_circle_through_somebody_else_ends() {
+    let front: Arc<OnceLock<SocketAddr>> = Arc::default();
+    let node = Arc::clone(&front);
+    let https = Https::start(move |request| {
+        let mut again = Request::get("/");
+        for passed in request.all("cdn-loop") {
+            again = again.header("CDN-Loop", passed);
+        }
+        let mut connection = Connection::open(*node.get().unwrap());
+        let answer = connection.exchange(&again).unwrap();
+        Answer::new(answer.status, answer.body)
+    });
+    let node = asking(
+        &https,
+        "(drop (call $http_get {URL/})) (call $note (call $http_response_status))",
+    );
+    front.set(node.address).unwrap();
+    assert_eq!(node.get("/").text(), "200\n");
+    let rounds: Vec<usize> = https
+        .origin
+        .requests()
+        .iter()
+        .map(|request| request.all("cdn-loop").len())
+        .collect();
+    assert_eq!(rounds, [1, 2, 3, 4], "and the fifth was refused");
 }
 
 #[test]

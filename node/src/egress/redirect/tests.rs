@@ -18,6 +18,7 @@ fn call(method: Method, body: &'static str) -> Call {
         url: "https://example.com/a".to_owned(),
         headers,
         body: Bytes::from_static(body.as_bytes()),
+        passed: Vec::new(),
     }
 }
 
@@ -105,6 +106,17 @@ fn headers_the_node_owns_are_left_out() {
     assert!(!headers.values().any(|value| value == "evil"));
     assert_eq!(headers["cdn-loop"], "aegis");
     assert_eq!(headers.get_all("x-mine").iter().count(), 2);
+}
+
+#[test]
+fn the_nodes_token_goes_behind_where_the_request_has_passed() {
+    let mut call = call(Method::GET, "");
+    call.passed = ["other", "aegis; v=1, third"]
+        .map(HeaderValue::from_static)
+        .to_vec();
+    let headers = Hop::first(call).unwrap().headers;
+    let passed: Vec<_> = headers.get_all("cdn-loop").iter().collect();
+    assert_eq!(passed, ["other", "aegis; v=1, third", "aegis"]);
 }
 
 #[test]

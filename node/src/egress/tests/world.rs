@@ -162,6 +162,7 @@ pub(super) fn request(method: Method, url: &str) -> Call {
         url: url.to_owned(),
         headers: HeaderMap::new(),
         body: Bytes::new(),
+        passed: Vec::new(),
     }
 }
 

@@ -4,13 +4,16 @@
 use aegis_abi::{Code, MAX_REQUEST_BODY, MAX_URL};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use wasmtime::Caller;
 
 use super::headers;
 use crate::edge::guest::{Guest, HostError};
 use crate::edge::host::frame::{Frame, Span, frame};
 use crate::egress::Call;
+
+/// Where a request has passed (RFC 8586): guests cannot change it.
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Longest content type of a request, in bytes.
 const MAX_CONTENT_TYPE: usize = 1024;
@@ -83,12 +86,14 @@ pub(super) fn prepare(caller: &mut Caller<'_, Guest>, wanted: Wanted) -> Result<
         return Err(HostError::new(Code::LimitReached, "subrequests is reached"));
     }
     guest.usage.subrequests += 1;
+    let passed = guest.request.headers.get_all(CDN_LOOP).iter();
     Ok(Call {
         request_id: guest.request.id.clone(),
         method,
         url: url.to_owned(),
         headers,
         body: Bytes::copy_from_slice(body),
+        passed: passed.cloned().collect(),
     })
 }
 
