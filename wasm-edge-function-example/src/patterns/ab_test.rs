@@ -6,8 +6,9 @@ entry!(ab_test);
 
 /// The upstream is told in `x-variant`, and asked for `/b/…` in place of `/…` for variant b.
 fn ab_test() -> Result<(), Error> {
-    let cookies = request::header("cookie")?.unwrap_or_default();
-    let variant = match kept(&cookies) {
+    // Cookies of others may be of any bytes.
+    let cookies = request::header_bytes("cookie")?.unwrap_or_default();
+    let variant = match kept(&String::from_utf8_lossy(&cookies)) {
         Some(variant) => variant,
         None => choose()?,
     };

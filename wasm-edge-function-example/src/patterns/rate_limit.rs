@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aegis_guest::cache::{self, Decision};
-use aegis_guest::{Error, config, entry, log, request, respond, response};
+use aegis_guest::{Code, Error, config, entry, log, request, respond, response};
 
 entry!(rate_limit);
 
@@ -12,10 +12,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// `config = { limit = "100" }` sets the number of requests a minute; it is 60 otherwise.
 fn rate_limit() -> Result<(), Error> {
-    let limit = config::value("limit")?
-        .and_then(|limit| limit.parse().ok())
-        .unwrap_or(60);
-    match cache::rate_limit(client()?, limit, WINDOW) {
+    match cache::rate_limit(client()?, limit()?, WINDOW) {
         Ok(Decision::Allowed) => Ok(()),
         Ok(refused) => {
             let seconds = refused.retry_after_seconds().unwrap_or(1);
@@ -23,12 +20,27 @@ fn rate_limit() -> Result<(), Error> {
             respond(429, "text/plain", "too many requests\n")
         }
         // With the store down, better no limit than no service. To have it the other way round,
-        // return the error.
-        Err(error) => {
+        // return every error.
+        Err(error) if is_outage(&error) => {
             log!("not limited: {error}");
             Ok(())
         }
+        Err(mistake) => Err(mistake),
     }
+}
+
+fn limit() -> Result<u32, Error> {
+    match config::value("limit")? {
+        Some(limit) => limit
+            .parse()
+            .map_err(|_| Error::new(Code::BadArgument, "config.limit is no number")),
+        None => Ok(60),
+    }
+}
+
+fn is_outage(error: &Error) -> bool {
+    const OUTAGES: [Code; 3] = [Code::TimedOut, Code::Unavailable, Code::LimitReached];
+    OUTAGES.contains(&error.code())
 }
 
 /// Who counts as one client. With IPv6 that is a network of 64 bits: one household, one server.
@@ -86,5 +98,13 @@ mod tests {
         outcome.assert_ok();
         assert!(!outcome.is_terminated());
         assert_eq!(outcome.logs().len(), 1);
+    }
+
+    #[test]
+    fn a_limit_that_is_none_lets_nobody_pass() {
+        for limit in ["0", "many"] {
+            let outcome = Host::new().config("limit", limit).run(rate_limit);
+            assert!(outcome.error().is_some(), "{limit}");
+        }
     }
 }
