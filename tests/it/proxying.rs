@@ -172,7 +172,12 @@ fn forwarding_headers_are_the_nodes_own() {
         .header("X-Forwarded-Host", "evil.test");
     let request = request
         .header("Forwarded", "for=1.2.3.4")
-        .header("X-Real-IP", "1.2.3.4");
+        .header("X-Real-IP", "1.2.3.4")
+        .header("X_Forwarded_For", "1.2.3.4")
+        .header("X_Real_IP", "1.2.3.4")
+        .header("x_aegis-error", "1.2.3.4")
+        .header("Content_Length", "1")
+        .header("X_Own", "kept");
     assert_eq!(
         node.send(
             &request
@@ -187,6 +192,14 @@ fn forwarding_headers_are_the_nodes_own() {
     assert_eq!(received.all("x-forwarded-proto"), ["http"]);
     assert_eq!(received.all("x-forwarded-host"), ["shop.test"]);
     assert_ne!(received.header("x-real-ip"), Some("1.2.3.4"));
+    let disguised = [
+        "x_forwarded_for",
+        "x_real_ip",
+        "x_aegis-error",
+        "content_length",
+    ];
+    assert_eq!(disguised.map(|name| received.header(name)), [None; 4]);
+    assert_eq!(received.header("x_own"), Some("kept"));
     assert!(
         !received
             .header("forwarded")

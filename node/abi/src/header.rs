@@ -21,7 +21,8 @@ const NAMES: [&str; 13] = [
 /// So are all that begin with one of these; `:` is that of HTTP/2's pseudo headers.
 const PREFIXES: [&str; 4] = [":", "proxy-", "x-aegis-", "x-forwarded-"];
 
-/// Whether a function may not set, add or remove this header; case does not matter.
+/// Whether a function may not set, add or remove this header; case does not matter, and an
+/// underscore counts as a hyphen: many servers take the one for the other.
 ///
 /// The answer to such a call is [`Code::NotAllowed`](crate::Code::NotAllowed).
 ///
@@ -33,15 +34,26 @@ const PREFIXES: [&str; 4] = [":", "proxy-", "x-aegis-", "x-forwarded-"];
 /// assert!(!is_reserved_header("content-type"));
 /// ```
 pub fn is_reserved_header(name: &str) -> bool {
-    NAMES.iter().any(|own| name.eq_ignore_ascii_case(own))
+    // Bytes, not `str` slices: the name may hold anything, and a slice could cut a character.
+    let name = name.as_bytes();
+    NAMES.iter().any(|own| is_like(name, own))
         || PREFIXES.iter().any(|prefix| begins_with(name, prefix))
 }
 
-fn begins_with(name: &str, prefix: &str) -> bool {
-    // Bytes, not `str` slices: the name may hold anything, and a slice could cut a character.
-    name.as_bytes()
-        .get(..prefix.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+fn begins_with(name: &[u8], prefix: &str) -> bool {
+    name.get(..prefix.len())
+        .is_some_and(|start| is_like(start, prefix))
+}
+
+fn is_like(name: &[u8], own: &str) -> bool {
+    name.len() == own.len() && name.iter().map(hyphenated).eq(own.bytes())
+}
+
+fn hyphenated(byte: &u8) -> u8 {
+    match byte {
+        b'_' => b'-',
+        other => other.to_ascii_lowercase(),
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +83,10 @@ mod tests {
             "via",
             "cdn-loop",
             "x-aegis-error",
+            "x_forwarded_for",
+            "Content_Length",
+            "TRANSFER_encoding",
+            "x_aegis-error",
             ":status",
             ":",
         ] {

@@ -25,6 +25,9 @@ pub(super) async fn fail(
         return tell(session, context, context.error?).await;
     }
     let code = code(error, context)?;
+    if let Some(status) = finish_replaced(session, context).await {
+        return Some(status);
+    }
     context.error = Some(code);
     warn!(
         request_id = %context.id,
@@ -55,6 +58,18 @@ fn code(error: &Error, context: &Context) -> Option<ErrorCode> {
         false => ErrorCode::of_proxy(error)?,
     };
     Some(context.error.unwrap_or(code))
+}
+
+/// Sends the body that takes the place of one which the upstream never began: nothing of it
+/// was wanted. `None` when there is no such body.
+async fn finish_replaced(session: &mut Session, context: &mut Context) -> Option<u16> {
+    let status = respond::status(session)?;
+    let replaced = &mut context.exchange.body;
+    let ReplacedBody::Pending(body) = std::mem::replace(replaced, ReplacedBody::Sent) else {
+        return None;
+    };
+    session.write_response_body(Some(body), true).await.ok()?;
+    Some(status.as_u16())
 }
 
 /// Writes an answer of which the upstream gave only the header.

@@ -1,5 +1,6 @@
 //! What a request's header fields say that the node has to know, gathered in one pass.
 
+use aegis_abi::is_reserved_header;
 use http::header::{CONTENT_LENGTH, FORWARDED, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Version};
 
@@ -85,17 +86,23 @@ impl<'h> Field<'h> {
     }
 }
 
-/// Whether only the node may say this: who the client is, and `x-aegis-*`.
+/// Whether only the node may say this: who the client is, and `x-aegis-*`. An underscore makes
+/// no difference to many servers, so it must not here either; for framing fields too.
 pub(super) fn is_claim(name: &HeaderName) -> bool {
     if *name == FORWARDED {
         return true;
     }
     let name = name.as_str();
-    name.starts_with("x-")
+    let claimed = name.starts_with("x-")
         && (CLAIMED_NAMES.contains(&name)
             || CLAIMED_PREFIXES
                 .iter()
-                .any(|prefix| name.starts_with(prefix)))
+                .any(|prefix| name.starts_with(prefix)));
+    claimed || (name.contains('_') && is_disguised(name))
+}
+
+fn is_disguised(name: &str) -> bool {
+    is_reserved_header(name) || name.replace('_', "-") == "x-request-id"
 }
 
 fn loops(value: &HeaderValue) -> usize {

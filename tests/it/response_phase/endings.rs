@@ -214,3 +214,20 @@ fn the_breaker_counts_both_phases() {
     assert_eq!(node.get("/").error(), (503, "function-unavailable"));
     assert_eq!(origin.requests().len(), 2);
 }
+
+/// What was to come is not wanted, so that it does not come is no error.
+#[test]
+fn a_replaced_body_needs_nothing_of_the_upstreams() {
+    for head in [
+        "HTTP/1.1 503 No\r\ncontent-length: 100\r\n\r\n",
+        "HTTP/1.1 503 No\r\ntransfer-encoding: chunked\r\n\r\n",
+    ] {
+        let origin = Origin::start(move |_| Answer::raw(head));
+        let response = "(drop (call $response_set_body {sorry})) (i32.const 0)";
+        let node = one(&origin, "", &phases(FORWARD, response));
+        let answer = node.get("/");
+        assert_eq!((answer.status, answer.text().as_str()), (503, "sorry"));
+        assert!(answer.complete);
+        assert_eq!(node.access("/")["code"], serde_json::Value::Null);
+    }
+}
