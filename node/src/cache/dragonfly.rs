@@ -78,12 +78,12 @@ impl Dragonfly {
         })
     }
 
-    /// A place on the next open connection that has one.
-    fn slot(&self) -> Result<Slot<'_>, CacheError> {
+    /// Places for so many calls on the next open connection that has them.
+    fn slot(&self, calls: u32) -> Result<Slot<'_>, CacheError> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % LINKS;
         let mut failure = CacheError::Unavailable;
         for link in self.links.iter().cycle().skip(first).take(LINKS) {
-            match link.slot() {
+            match link.slot(calls) {
                 Ok(slot) => return Ok(slot),
                 Err(CacheError::Busy) => failure = CacheError::Busy,
                 Err(_) => {}
@@ -121,7 +121,7 @@ impl Store for Dragonfly {
     fn get(&self, key: Key<'_>) -> Answer<'_, Option<Bytes>> {
         let name = key.stored();
         Answer::later(async move {
-            let slot = self.slot()?;
+            let slot = self.slot(1)?;
             let name = charged(name, slot.permit);
             match slot.client.get(name).await {
                 Ok(value) => bounded(value),
@@ -134,10 +134,10 @@ impl Store for Dragonfly {
     fn find(&self, key: Key<'_>) -> Answer<'_, Option<Found>> {
         let name = key.stored();
         Answer::later(async move {
-            let slot = self.slot()?;
-            let second = slot.link.slot()?;
-            let value = slot.client.get(charged(name.clone(), slot.permit));
-            let left = slot.client.pttl(charged(name, second.permit));
+            let slot = self.slot(2)?;
+            let name = charged(name, slot.permit);
+            let value = slot.client.get(name.clone());
+            let left = slot.client.pttl(name);
             let (value, left) =
                 try_join!(value, left).map_err(|error| self.failed(slot.link, &error))?;
             let value = bounded(value)?;
@@ -151,7 +151,7 @@ impl Store for Dragonfly {
     fn set(&self, key: Key<'_>, value: Bytes, ttl: Duration) -> Answer<'_, ()> {
         let name = key.stored();
         Answer::later(async move {
-            let slot = self.slot()?;
+            let slot = self.slot(1)?;
             let name = charged(name, slot.permit);
             let value = self.pending(value)?;
             let seconds = i64::try_from(ttl.as_secs()).map_err(|_| CacheError::Ttl)?;
@@ -165,7 +165,7 @@ impl Store for Dragonfly {
     fn delete(&self, key: Key<'_>) -> Answer<'_, bool> {
         let name = key.stored();
         Answer::later(async move {
-            let slot = self.slot()?;
+            let slot = self.slot(1)?;
             let name = charged(name, slot.permit);
             let removed: Result<u64, _> = slot.client.del(name).await;
             match removed {
@@ -178,7 +178,7 @@ impl Store for Dragonfly {
     fn increment(&self, key: Key<'_>, delta: i64, ttl: Duration) -> Answer<'_, i64> {
         let name = key.stored();
         Answer::later(async move {
-            let slot = self.slot()?;
+            let slot = self.slot(1)?;
             let name = charged(name, slot.permit);
             let ran = self.counting.increment(&slot.client, name, delta, ttl);
             match ran.await {
@@ -191,7 +191,7 @@ impl Store for Dragonfly {
     fn rate_limit(&self, key: Key<'_>, rate: Rate) -> Answer<'_, Option<Duration>> {
         let name = key.stored();
         Answer::later(async move {
-            let slot = self.slot()?;
+            let slot = self.slot(1)?;
             let name = charged(name, slot.permit);
             match self.counting.rate_limit(&slot.client, name, rate).await {
                 Ok(early) => counting::wait(&early),

@@ -40,6 +40,7 @@ mod contract;
 mod counting;
 mod keys;
 mod likeness;
+mod links;
 mod outages;
 mod scripted;
 mod server;

@@ -45,7 +45,7 @@ pub(super) struct Link {
     demoted: Notify,
 }
 
-/// The right to one call on an open connection.
+/// The right to some calls on an open connection.
 pub(super) struct Slot<'a> {
     pub(super) link: &'a Link,
     pub(super) client: Arc<Client>,
@@ -92,11 +92,12 @@ impl Link {
 
     /// # Errors
     ///
-    /// `Unavailable` when the connection is not open, `Busy` when it has all the calls it may.
-    pub(super) fn slot(&self) -> Result<Slot<'_>, CacheError> {
+    /// `Unavailable` when the connection is not open, `Busy` when so many calls more would be more
+    /// than it may have.
+    pub(super) fn slot(&self, calls: u32) -> Result<Slot<'_>, CacheError> {
         let client = self.client.load_full().ok_or(CacheError::Unavailable)?;
         let permit = Arc::clone(&self.calls)
-            .try_acquire_owned()
+            .try_acquire_many_owned(calls)
             .map_err(|_| CacheError::Busy)?;
         Ok(Slot {
             link: self,
