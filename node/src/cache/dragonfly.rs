@@ -124,7 +124,7 @@ impl Store for Dragonfly {
             let slot = self.slot(1)?;
             let name = charged(name, slot.permit);
             match slot.client.get(name).await {
-                Ok(value) => bounded(value),
+                Ok(value) => own(value),
                 Err(error) => Err(self.failed(slot.link, &error)),
             }
         })
@@ -140,7 +140,7 @@ impl Store for Dragonfly {
             let left = slot.client.pttl(name);
             let (value, left) =
                 try_join!(value, left).map_err(|error| self.failed(slot.link, &error))?;
-            let value = bounded(value)?;
+            let value = own(value)?;
             Ok(value.map(|value| Found {
                 value,
                 left: remaining(left),
@@ -201,10 +201,12 @@ impl Store for Dragonfly {
     }
 }
 
-fn bounded(value: Option<Bytes>) -> Result<Option<Bytes>, CacheError> {
+/// The value in memory of its own: the client hands out slices of what it read at once, and
+/// whoever keeps a byte of that keeps all of it.
+fn own(value: Option<Bytes>) -> Result<Option<Bytes>, CacheError> {
     match value {
         Some(value) if value.len() > MAX_VALUE_SIZE => Err(CacheError::ValueSize),
-        value => Ok(value),
+        value => Ok(value.as_deref().map(Bytes::copy_from_slice)),
     }
 }
 

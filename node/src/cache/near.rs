@@ -133,10 +133,8 @@ impl Shared {
         let found = self.store.find(fetching.name().key()?).await;
         let value = found.map(|found| {
             found.map(|Found { value, left }| {
-                // The store's answer may be a slice of a larger buffer.
-                let copy = Bytes::copy_from_slice(&value);
                 let ttl = left.map_or(self.ttl, |left| left.min(self.ttl));
-                (copy, ttl)
+                (value, ttl)
             })
         });
         let copy = value.as_ref().ok().cloned().flatten();

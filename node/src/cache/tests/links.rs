@@ -1,15 +1,29 @@
-//! What calls take of the connections to the store.
+//! What calls take of the connections to the store, and what their answers keep of them.
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::server::Server;
-use super::{namespace, near_settings_at, patient_cache};
+use super::{namespace, near_settings_at, patient_cache, settings_at};
 
 /// Connections to the store, and how many calls each may have.
 const LINKS: u32 = 4;
 const CALLS: u32 = 1024;
+
+#[tokio::test]
+async fn a_small_value_keeps_nothing_of_what_was_read_with_it() {
+    let server = Server::start();
+    for settings in [settings_at(&server.url()), near_settings_at(&server.url())] {
+        let cache = patient_cache(settings).await;
+        server.say(&["SET", "aegis:rates:small", "v"]);
+        let value = cache.get(&namespace(), b"small").await.unwrap().unwrap();
+        // Copies that are kept hold the value, too.
+        drop(cache);
+        let value = value.try_into_mut().expect("it is a slice of something");
+        assert_eq!(value.capacity(), 1);
+    }
+}
 
 /// The connections take turns: one is given a write, which needs one place, and then a miss, which
 /// needs two, each time; the others are given writes.
