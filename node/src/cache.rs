@@ -27,7 +27,7 @@ use access::Access;
 pub use answer::Answer;
 use dragonfly::Dragonfly;
 use embedded::Embedded;
-pub use error::{BuildError, CacheError};
+pub use error::{Argument, BuildError, CacheError};
 pub use key::{Key, MAX_KEY_SIZE, Namespace, NamespaceError};
 use near::Near;
 pub use rate::Rate;
@@ -159,7 +159,7 @@ impl Cache {
     fn ttl(&self, seconds: u32) -> Result<Duration, CacheError> {
         match Duration::from_secs(seconds.into()) {
             Duration::ZERO => Ok(self.default_ttl),
-            ttl if ttl > MAX_TTL => Err(CacheError::Ttl),
+            ttl if ttl > MAX_TTL => Err(Argument::Ttl.into()),
             ttl => Ok(ttl),
         }
     }

@@ -16,7 +16,7 @@ use tokio::try_join;
 
 use super::access::Access;
 use super::store::{Found, Store};
-use super::{Answer, BuildError, CacheError, Key, MAX_VALUE_SIZE, Rate, StoreUrl};
+use super::{Answer, Argument, BuildError, CacheError, Key, MAX_VALUE_SIZE, Rate, StoreUrl};
 
 mod backoff;
 mod counting;
@@ -154,7 +154,7 @@ impl Store for Dragonfly {
             let slot = self.slot(1)?;
             let name = charged(name, slot.permit);
             let value = self.pending(value)?;
-            let seconds = i64::try_from(ttl.as_secs()).map_err(|_| CacheError::Ttl)?;
+            let seconds = i64::try_from(ttl.as_secs()).map_err(|_| Argument::Ttl)?;
             slot.client
                 .set::<(), _, _>(name, value, Some(Expiration::EX(seconds)), None, false)
                 .await

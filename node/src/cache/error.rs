@@ -56,19 +56,13 @@ impl BuildError {
 /// Why an operation failed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum CacheError {
-    /// The key's length is out of range.
-    #[error("key must be 1 to 256 bytes")]
-    KeySize,
+    /// An argument is out of range.
+    #[error(transparent)]
+    OutOfRange(#[from] Argument),
     /// The value is over 1 MiB, or over what the in-process store may hold at all; also for a
     /// value of that size that something else put into the store.
     #[error("value is too large")]
     ValueSize,
-    /// The lifetime is out of range.
-    #[error("ttl must be at most one year")]
-    Ttl,
-    /// The limit or the window is out of range.
-    #[error("limit and window must be at least 1, and the window at most one year")]
-    Rate,
     /// The key holds another kind of entry: a rate's state where a value is wanted, or the other
     /// way round.
     #[error("the key holds another kind of entry")]
@@ -91,4 +85,18 @@ pub enum CacheError {
     /// The store answered with an error, as when it is full, loading or read-only.
     #[error("the cache store refused the operation")]
     Refused,
+}
+
+/// What of a call is out of range, whatever the store holds.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Argument {
+    /// The key's length.
+    #[error("key must be 1 to 256 bytes")]
+    KeySize,
+    /// The lifetime.
+    #[error("ttl must be at most one year")]
+    Ttl,
+    /// The limit or the window.
+    #[error("limit and window must be at least 1, and the window at most one year")]
+    Rate,
 }

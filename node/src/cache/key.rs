@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::CacheError;
+use super::{Argument, CacheError};
 
 /// The longest key, in bytes.
 pub const MAX_KEY_SIZE: usize = 256;
@@ -73,7 +73,7 @@ impl<'a> Key<'a> {
         if (1..=MAX_KEY_SIZE).contains(&bytes.len()) {
             Ok(Self { namespace, bytes })
         } else {
-            Err(CacheError::KeySize)
+            Err(Argument::KeySize.into())
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{CacheError, MAX_TTL};
+use super::{Argument, CacheError, MAX_TTL};
 
 /// So many calls in so much time. They may come all at once; from then on one is allowed whenever
 /// the limit's part of the window has passed.
@@ -29,9 +29,9 @@ impl Rate {
     ///
     /// When limit or window is zero, or the window longer than one year.
     pub fn new(limit: u32, window: Duration) -> Result<Self, CacheError> {
-        let micros = u64::try_from(window.as_micros()).map_err(|_| CacheError::Rate)?;
+        let micros = u64::try_from(window.as_micros()).map_err(|_| Argument::Rate)?;
         if limit == 0 || micros == 0 || window > MAX_TTL {
-            return Err(CacheError::Rate);
+            return Err(Argument::Rate.into());
         }
         Ok(Self {
             limit,
@@ -150,7 +150,10 @@ mod tests {
             (1, MAX_TTL + Duration::from_micros(1)),
             (1, Duration::MAX),
         ] {
-            assert_eq!(Rate::new(limit, window), Err(CacheError::Rate));
+            assert_eq!(
+                Rate::new(limit, window),
+                Err(CacheError::OutOfRange(Argument::Rate))
+            );
         }
         assert!(Rate::new(u32::MAX, MAX_TTL).is_ok());
     }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BuildError, Cache, CacheError, Namespace, NearSettings, Settings, StoreSettings};
+use super::{Argument, BuildError, Cache, CacheError, Namespace, NearSettings, Settings, StoreSettings};
 
 /// Runs each of these, which take a cache, on every store there is.
 macro_rules! on_every_store {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Cache, CacheError, namespace, until};
+use super::{Argument, Cache, CacheError, namespace, until};
 
 on_every_store!(
     what_was_set_is_found,
@@ -60,9 +60,12 @@ async fn namespaces_are_apart(cache: &Cache) {
 async fn a_key_has_a_size(cache: &Cache) {
     let namespace = namespace();
     for key in [&[][..], &[b'k'; 257]] {
-        assert_eq!(cache.get(&namespace, key).await, Err(CacheError::KeySize));
+        assert_eq!(
+            cache.get(&namespace, key).await,
+            Err(CacheError::OutOfRange(Argument::KeySize))
+        );
         let set = cache.set(&namespace, key, "v".into(), 60).await;
-        assert_eq!(set, Err(CacheError::KeySize));
+        assert_eq!(set, Err(CacheError::OutOfRange(Argument::KeySize)));
     }
 }
 
@@ -83,8 +86,8 @@ async fn a_ttl_has_a_limit(cache: &Cache) {
     for (ttl, expected) in [
         (0, Ok(())),
         (YEAR, Ok(())),
-        (YEAR + 1, Err(CacheError::Ttl)),
-        (u32::MAX, Err(CacheError::Ttl)),
+        (YEAR + 1, Err(CacheError::OutOfRange(Argument::Ttl))),
+        (u32::MAX, Err(CacheError::OutOfRange(Argument::Ttl))),
     ] {
         let set = cache.set(&namespace, b"k", "v".into(), ttl).await;
         assert_eq!(set, expected, "{ttl}");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::{Cache, CacheError, namespace, until};
+use super::{Argument, Cache, CacheError, namespace, until};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const YEAR: u32 = 365 * 24 * 60 * 60;
@@ -128,17 +128,17 @@ async fn a_counter_has_a_key_size_and_a_ttl_limit(cache: &Cache) {
     let namespace = namespace();
     for key in [&[][..], &[b'k'; 257]] {
         let sum = cache.increment(&namespace, key, 1, 60).await;
-        assert_eq!(sum, Err(CacheError::KeySize));
+        assert_eq!(sum, Err(CacheError::OutOfRange(Argument::KeySize)));
         let rate = cache.rate_limit(&namespace, key, 1, HOUR).await;
-        assert_eq!(rate, Err(CacheError::KeySize));
+        assert_eq!(rate, Err(CacheError::OutOfRange(Argument::KeySize)));
         assert_eq!(
             cache.delete(&namespace, key).await,
-            Err(CacheError::KeySize)
+            Err(CacheError::OutOfRange(Argument::KeySize))
         );
     }
     for ttl in [YEAR + 1, u32::MAX] {
         let sum = cache.increment(&namespace, b"k", 1, ttl).await;
-        assert_eq!(sum, Err(CacheError::Ttl));
+        assert_eq!(sum, Err(CacheError::OutOfRange(Argument::Ttl)));
     }
     assert_eq!(cache.increment(&namespace, b"k", 1, YEAR).await, Ok(1));
 }
@@ -183,7 +183,11 @@ async fn rates_have_a_range(cache: &Cache) {
         (1, Duration::MAX),
     ] {
         let rate = cache.rate_limit(&namespace, b"k", limit, window).await;
-        assert_eq!(rate, Err(CacheError::Rate), "{limit} {window:?}");
+        assert_eq!(
+            rate,
+            Err(CacheError::OutOfRange(Argument::Rate)),
+            "{limit} {window:?}"
+        );
     }
     let year = Duration::from_secs(YEAR.into());
     let instant = Duration::from_micros(1);

@@ -166,9 +166,7 @@ async fn outcome<T>(caller: &mut Caller<'_, Guest>, answer: Answer<'_, T>) -> Re
 impl From<CacheError> for HostError {
     fn from(error: CacheError) -> Self {
         let code = match error {
-            CacheError::KeySize
-            | CacheError::Ttl
-            | CacheError::Rate
+            CacheError::OutOfRange(_)
             | CacheError::Kind
             | CacheError::NotANumber
             | CacheError::Overflow => Code::BadArgument,
