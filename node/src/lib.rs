@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod edge;
 pub mod egress;
+mod file;
 pub mod listener;
 pub mod proxy;
 pub mod route;

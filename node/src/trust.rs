@@ -1,5 +1,6 @@
 //! Whose certificates are trusted: the system's authorities, and those of a `ca_file`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,11 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
+use crate::file;
+
+/// The longest file of trust anchors, in bytes: those of a system have a quarter of a megabyte.
+const LONGEST: usize = 4 * 1024 * 1024;
+
 /// Why certificates could not be verified.
 #[derive(Debug, Error)]
 pub enum TrustError {
@@ -19,7 +25,7 @@ pub enum TrustError {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file of trust anchors is no PEM file, or one without certificates.
     #[error("{} holds no PEM certificate", path.display())]
@@ -50,7 +56,7 @@ pub enum TrustError {
 
 /// Reads the trust anchors of `ca_file`; every one must be usable.
 pub(crate) fn anchors(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let text = std::fs::read(path).map_err(|source| TrustError::Unreadable {
+    let text = text(path).map_err(|source| TrustError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
@@ -75,6 +81,17 @@ pub(crate) fn anchors(path: &Path) -> Result<Vec<CertificateDer<'static>>, Trust
     Ok(certificates)
 }
 
+fn text(path: &Path) -> io::Result<Vec<u8>> {
+    let text = file::start(path, LONGEST + 1)?;
+    if text.len() > LONGEST {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is larger than 4 MiB",
+        ));
+    }
+    Ok(text)
+}
+
 /// A client's TLS 1.2 and 1.3 with every certificate verified, against the system's authorities
 /// and these anchors. One of the two must be there.
 pub(crate) fn client_config(
@@ -95,4 +112,25 @@ pub(crate) fn client_config(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_file_without_an_end_is_unreadable() {
+        let large = tempfile::NamedTempFile::new().unwrap();
+        large.as_file().set_len(LONGEST as u64 + 1).unwrap();
+        for (path, why) in [
+            (large.path(), "it is larger than 4 MiB"),
+            (Path::new("/dev/zero"), "not a regular file"),
+        ] {
+            let error = anchors(path).unwrap_err().to_string();
+            assert_eq!(error, format!("cannot read {}: {why}", path.display()));
+        }
+        large.as_file().set_len(LONGEST as u64).unwrap();
+        let error = anchors(large.path()).unwrap_err();
+        assert!(matches!(error, TrustError::Empty { .. }), "{error}");
+    }
 }

@@ -1,14 +1,12 @@
 //! What the files that the settings name say: the password of the store, and whom to trust.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 
 use super::secret::Secret;
 use super::{BuildError, StoreSettings};
-use crate::trust;
+use crate::{file, trust};
 
 /// The longest password, in bytes.
 const LONGEST: usize = 4096;
@@ -42,28 +40,16 @@ impl Access {
 }
 
 fn password(path: &Path) -> Result<Secret, BuildError> {
-    let bytes = content(path).map_err(|source| BuildError::PasswordUnreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    // With the longest line ending, and that is a byte too many without one.
+    let bytes =
+        file::start(path, LONGEST + 2).map_err(|source| BuildError::PasswordUnreadable {
+            path: path.to_owned(),
+            source,
+        })?;
     secret(bytes).map_err(|reason| BuildError::NoPassword {
         path: path.to_owned(),
         reason,
     })
-}
-
-/// At most one byte too many. Opening a pipe would wait for who writes to it.
-fn content(path: &Path) -> io::Result<Vec<u8>> {
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
-    }
-    let mut bytes = Vec::new();
-    let most = LONGEST as u64 + 2;
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// All of it but a line ending at its end, which editors leave there.
