@@ -4,7 +4,6 @@
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -13,43 +12,14 @@ use super::resolve::ResolveError;
 use super::target::UrlError;
 use super::verdict::Verdict;
 use super::{MAX_REDIRECTS, MAX_REQUEST_BODY, MAX_RESPONSE, MAX_RESPONSE_HEADER};
+use crate::trust::TrustError;
 
 /// Why no client can be built from the settings.
 #[derive(Debug, Error)]
 pub enum BuildError {
-    /// The file of trust anchors cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    CaFileUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The file of trust anchors is no PEM file, or one without certificates.
-    #[error("{} holds no PEM certificate", path.display())]
-    CaFileEmpty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A certificate of the file cannot be a trust anchor.
-    #[error("certificate {number} of {} is no trust anchor: {source}", path.display())]
-    CaFileCertificate {
-        /// The file.
-        path: PathBuf,
-        /// Which one, counted from 1.
-        number: usize,
-        /// What is wrong with it.
-        source: rustls::Error,
-    },
-    /// Egress is allowed, but no certificate could ever be verified.
-    #[error(
-        "the system has no certificate authorities: install the package `ca-certificates`, \
-         or name a PEM file in `ca_file`"
-    )]
-    NoRoots,
-    /// The TLS library refuses its settings.
-    #[error("cannot set up tls: {0}")]
-    Tls(#[source] rustls::Error),
+    /// Nobody's certificate could be verified.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The HTTP library refuses its settings.
     #[error("cannot set up the https client: {0}")]
     Client(#[source] reqwest::Error),
@@ -148,12 +118,9 @@ impl BuildError {
     #[must_use]
     pub fn key(&self) -> Option<&'static str> {
         match self {
-            Self::CaFileUnreadable { .. }
-            | Self::CaFileEmpty { .. }
-            | Self::CaFileCertificate { .. }
-            | Self::NoRoots => Some("ca_file"),
+            Self::Trust(TrustError::Tls(_)) | Self::Client(_) => None,
+            Self::Trust(_) => Some("ca_file"),
             Self::Resolver(_) => Some("nameservers"),
-            Self::Tls(_) | Self::Client(_) => None,
         }
     }
 }

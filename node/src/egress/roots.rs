@@ -7,7 +7,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
 use super::error::BuildError;
-use crate::trust::{self, TrustError};
+use crate::trust;
 
 /// Protocols offered in the handshake, best first.
 const ALPN: [&[u8]; 1] = [b"http/1.1"];
@@ -25,26 +25,6 @@ pub(super) fn tls_config(
     let mut config = trust::client_config(anchors)?;
     config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
     Ok(config)
-}
-
-impl From<TrustError> for BuildError {
-    fn from(error: TrustError) -> Self {
-        match error {
-            TrustError::Unreadable { path, source } => Self::CaFileUnreadable { path, source },
-            TrustError::Empty { path } => Self::CaFileEmpty { path },
-            TrustError::Certificate {
-                path,
-                number,
-                source,
-            } => Self::CaFileCertificate {
-                path,
-                number,
-                source,
-            },
-            TrustError::NoRoots => Self::NoRoots,
-            TrustError::Tls(source) => Self::Tls(source),
-        }
-    }
 }
 
 #[cfg(test)]

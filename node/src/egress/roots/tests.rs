@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::*;
 use crate::egress::{Client, OwnAddresses, Settings};
+use crate::trust::TrustError;
 
 fn file(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -29,14 +30,20 @@ fn a_file_may_hold_several_anchors() {
 #[test]
 fn an_unusable_ca_file_is_named_with_its_key() {
     let missing = anchors(&PathBuf::from("/nonexistent/ca.pem")).unwrap_err();
-    assert!(matches!(missing, BuildError::CaFileUnreadable { .. }));
+    assert!(matches!(
+        missing,
+        BuildError::Trust(TrustError::Unreadable { .. })
+    ));
     assert_eq!(missing.key(), Some("ca_file"));
     assert!(missing.to_string().contains("/nonexistent/ca.pem"));
 
     for text in ["", "no pem", "-----BEGIN CERTIFICATE-----\n!!\n"] {
         let empty = file(text);
         let error = anchors(empty.path()).unwrap_err();
-        assert!(matches!(error, BuildError::CaFileEmpty { .. }), "{text}");
+        assert!(
+            matches!(error, BuildError::Trust(TrustError::Empty { .. })),
+            "{text}"
+        );
     }
 
     let second = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -44,7 +51,7 @@ fn an_unusable_ca_file_is_named_with_its_key() {
     let error = anchors(broken.path()).unwrap_err();
     assert!(matches!(
         error,
-        BuildError::CaFileCertificate { number: 2, .. }
+        BuildError::Trust(TrustError::Certificate { number: 2, .. })
     ));
 }
 
@@ -88,7 +95,7 @@ fn in_a_system_without_authorities() {
     let error = Client::new(&settings, OwnAddresses::default())
         .err()
         .unwrap();
-    assert!(matches!(error, BuildError::NoRoots));
+    assert!(matches!(error, BuildError::Trust(TrustError::NoRoots)));
     assert_eq!(error.key(), Some("ca_file"));
     assert!(error.to_string().contains("ca-certificates"));
 
