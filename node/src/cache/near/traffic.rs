@@ -52,12 +52,13 @@ pub(super) struct Fetch {
     answer: Option<WeakShared<Answered>>,
 }
 
-/// The fetch as the future that does it sees it; when it is dropped, nobody waited any longer.
+/// The fetch as the future that does it sees it; dropped before its end, nobody waits any longer.
 pub(super) struct Fetching {
     shared: Arc<Shared>,
     name: Name,
     number: u64,
     began: Instant,
+    ended: bool,
 }
 
 /// A write under way; dropped before its end, its outcome is unknown.
@@ -137,6 +138,7 @@ impl Fetching {
             name,
             number: shared.traffic.fetches.fetch_add(1, Ordering::Relaxed),
             began,
+            ended: false,
         }
     }
 
@@ -149,11 +151,14 @@ impl Fetching {
     }
 
     /// Keeps the answer, unless somebody wrote meanwhile.
-    pub(super) fn end(self, answer: Option<(Bytes, Duration)>) {
+    pub(super) fn end(mut self, answer: Option<(Bytes, Duration)>) {
         self.leave(answer);
     }
 
-    fn leave(&self, answer: Option<(Bytes, Duration)>) {
+    fn leave(&mut self, answer: Option<(Bytes, Duration)>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
         let mut lanes = self.shared.traffic.lock();
         let Some(lane) = lanes.get_mut(&self.name) else {
             return;
