@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Argument, BuildError, Cache, CacheError, Namespace, NearSettings, Settings, StoreSettings};
+use super::{
+    Argument, BuildError, Cache, CacheError, Namespace, NearSettings, Settings, StoreSettings,
+};
 
 /// Runs each of these, which take a cache, on every store there is.
 macro_rules! on_every_store {
@@ -53,11 +55,10 @@ use server::Server;
 /// Longer than anything here takes; only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(10);
 
-/// A server that a cache is connected to.
+/// A server that a cache, which waits for its answers, is connected to.
 async fn world() -> (Server, Cache) {
     let server = Server::start();
-    let cache = cache_at(&server.url());
-    until_it_works(&cache).await;
+    let cache = patient_cache(settings_at(&server.url())).await;
     (server, cache)
 }
 

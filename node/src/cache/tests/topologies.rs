@@ -13,7 +13,10 @@ use super::outages::RECOVERY;
 use super::scripted::{Scripted, answer_with};
 use super::server::{Server, free_port};
 use super::ways::Encrypted;
-use super::{Cache, CacheError, cache_at, namespace, near_at, until, until_it_works};
+use super::{
+    Cache, CacheError, Settings, cache_at, namespace, near_settings_at, patient_cache, settings_at,
+    until, until_it_works,
+};
 
 /// A key in another slot than others.
 async fn set(cache: &Cache, key: &str) -> Result<(), CacheError> {
@@ -193,8 +196,7 @@ async fn set_many(cache: &Cache) -> Vec<Result<(), CacheError>> {
 #[tokio::test]
 async fn a_cluster_is_used_whole_and_followed_when_slots_move() {
     let nodes = cluster();
-    let cache = cache_at(&cluster_url(&nodes[1..2]));
-    until_it_works(&cache).await;
+    let cache = patient_cache(settings_at(&cluster_url(&nodes[1..2]))).await;
     assert!(set_many(&cache).await.iter().all(Result::is_ok));
     for node in &nodes {
         let keys: u32 = node.say(&["DBSIZE"]).parse().unwrap();
@@ -219,8 +221,8 @@ async fn a_cluster_is_used_whole_and_followed_when_slots_move() {
 async fn counters_rates_and_copies_work_in_every_slot() {
     let nodes = cluster();
     let url = cluster_url(&nodes[1..2]);
-    for cache in [cache_at(&url), near_at(&url)] {
-        until_it_works(&cache).await;
+    for settings in [settings_at(&url), near_settings_at(&url)] {
+        let cache = patient_cache(settings).await;
         for round in 1..=2 {
             for index in 0..100_u8 {
                 let (counter, rate) = ([b'c', index], [b'r', index]);
@@ -245,16 +247,17 @@ async fn counters_rates_and_copies_work_in_every_slot() {
 #[tokio::test]
 async fn a_node_of_a_cluster_that_hangs_is_noticed_and_the_cluster_used_again_once_it_is_back() {
     let nodes = cluster();
-    let cache = cache_at(&cluster_url(&nodes));
+    let settings = Settings {
+        timeout: Duration::from_secs(1),
+        ..settings_at(&cluster_url(&nodes))
+    };
+    let cache = Cache::new(&settings).unwrap();
     until_it_works(&cache).await;
     nodes[2].freeze();
     let start = Instant::now();
     let results = set_many(&cache).await;
-    assert!(
-        start.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(results.contains(&Err(CacheError::Timeout)));
     assert!(results.contains(&Ok(())), "the other nodes answer");
     let unavailable = |result: &Result<_, _>| *result == Err(CacheError::Unavailable);
