@@ -2,13 +2,13 @@
 //! longer is, and now and then one while it refuses what it is asked.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::Target;
 use crate::cache::StoreUrl;
 use crate::cache::secret::Secret;
+use crate::telemetry::Complaints;
 
 /// The longest reason in the log, in bytes: it may be the store's own words.
 const LONGEST: usize = 200;
@@ -16,21 +16,31 @@ const LONGEST: usize = 200;
 /// Servers that do not know a command repeat what came with it: a password, or what guests store.
 const REPEATED: &str = ", with args beginning with";
 
-/// The shortest time between two lines about refused operations.
-const REFUSAL_INTERVAL: Duration = Duration::from_secs(60);
+/// First words of the refusals that are told of each by itself; all others count as one more. A
+/// store that is full must not hide that it may not be written to at all.
+const REFUSALS: [&str; 8] = [
+    "OOM",
+    "READONLY",
+    "NOPERM",
+    "NOAUTH",
+    "LOADING",
+    "MISCONF",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+];
 
 /// The state of the store, shared by its connections.
 pub(super) struct Status {
     url: StoreUrl,
     secrets: Vec<Secret>,
     state: Mutex<State>,
+    refusals: Complaints<{ REFUSALS.len() + 1 }>,
 }
 
 #[derive(Default)]
 struct State {
     open: usize,
     announced: Option<Reach>,
-    refused: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,6 +57,7 @@ impl Status {
             url: target.url().clone(),
             secrets: target.secrets(),
             state: Mutex::default(),
+            refusals: Complaints::default(),
         }
     }
 
@@ -72,8 +83,13 @@ impl Status {
 
     /// The store answered with an error.
     pub(super) fn refused(&self, why: &str) {
-        if self.lock().refused(Instant::now()) {
-            warn!(store = %self.url, reason = ?self.told(why), "cache store refuses operations");
+        if let Some(withheld) = self.refusals.due(cause(why)) {
+            warn!(
+                store = %self.url,
+                reason = ?self.told(why),
+                withheld,
+                "cache store refuses operations"
+            );
         }
     }
 
@@ -111,19 +127,16 @@ impl State {
         self.open == 0 && self.announce(Reach::Unavailable)
     }
 
-    fn refused(&mut self, now: Instant) -> bool {
-        let due = self
-            .refused
-            .is_none_or(|last| now.duration_since(last) >= REFUSAL_INTERVAL);
-        if due {
-            self.refused = Some(now);
-        }
-        due
-    }
-
     fn announce(&mut self, reach: Reach) -> bool {
         self.announced.replace(reach) != Some(reach)
     }
+}
+
+/// Which of the causes that are told of each by itself.
+fn cause(why: &str) -> usize {
+    let word = why.split(' ').next();
+    let known = REFUSALS.iter().position(|known| Some(*known) == word);
+    known.unwrap_or(REFUSALS.len())
 }
 
 #[cfg(test)]
@@ -175,11 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_announced_now_and_then() {
-        let mut state = State::default();
-        let start = Instant::now();
-        assert!(state.refused(start));
-        assert!(!state.refused(start + Duration::from_secs(59)));
-        assert!(state.refused(start + Duration::from_secs(60)));
+    fn no_refusal_hides_another() {
+        let refusals = Complaints::<{ REFUSALS.len() + 1 }>::default();
+        for (why, told) in [
+            ("OOM command not allowed", true),
+            ("READONLY You can't write", true),
+            ("OOM command not allowed", false),
+            ("NOPERM this user has no permissions", true),
+            ("ERR unknown", true),
+            ("ODD words of the store's own count together", false),
+            ("OOMish", false),
+            ("", false),
+        ] {
+            assert_eq!(refusals.due(cause(why)).is_some(), told, "{why}");
+        }
     }
 }
