@@ -60,7 +60,8 @@ pub enum CacheError {
     #[error(transparent)]
     OutOfRange(#[from] Argument),
     /// The value is over 1 MiB, or over what the in-process store may hold at all; also for a
-    /// value of that size that something else put into the store.
+    /// value of that size that something else put into the store. One of over 16 MiB is more than
+    /// may be read at once: it breaks its connection, which is [`Self::Unavailable`].
     #[error("value is too large")]
     ValueSize,
     /// The key holds another kind of entry: a rate's state where a value is wanted, or the other
