@@ -93,11 +93,13 @@ impl<'a> Exchange<'a> {
         let answer = delivery::prepare(session, context, header, body)?;
         delivery::send(session, (rest.as_mut(), &mut upload), answer).await?;
         drop(held);
-        match upload.is_over() {
-            true => {}
-            // A client need not send the rest of what was refused (RFC 9112, section 9.5).
-            false if is_error => respond::linger(session).await,
-            false => finish(session, &mut upload).await,
+        // A client need not send the rest of what was refused (RFC 9112, section 9.5).
+        if !is_error {
+            finish(session, &mut upload).await;
+        }
+        // Nor may it lose the answer because the backend takes no more.
+        if !session.is_body_done() {
+            respond::linger(session).await;
         }
         self.leave(&mut rest, &mut upload).await;
         Ok(Next::Answered)

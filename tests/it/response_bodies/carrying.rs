@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use super::{MEASURE, both, echo, measuring, on_response, pattern, through};
+use crate::harness::lines::PATIENCE;
 use crate::harness::{Answer, Connection, Origin, Request, node, phases};
 
 /// A backend that does with its connections what it is told.
@@ -29,8 +30,9 @@ fn read_head(stream: &mut TcpStream) -> Vec<u8> {
     head
 }
 
-/// Sends a body of this size from another thread, until it is all sent or not taken any more.
-fn send_behind(connection: &Connection, size: usize) -> thread::JoinHandle<()> {
+/// Sends a body of this size from another thread, until it is all sent or not taken any more;
+/// says how much was taken.
+fn send_behind(connection: &Connection, size: usize) -> thread::JoinHandle<usize> {
     let mut socket = connection.socket().try_clone().unwrap();
     thread::spawn(move || {
         let piece = pattern(251 << 10);
@@ -38,10 +40,11 @@ fn send_behind(connection: &Connection, size: usize) -> thread::JoinHandle<()> {
         while left > 0 {
             let length = left.min(piece.len());
             if socket.write_all(&piece[..length]).is_err() {
-                return;
+                break;
             }
             left -= length;
         }
+        size - left
     })
 }
 
@@ -227,23 +230,51 @@ fn a_backend_that_refuses_a_body_unread_is_heard() {
 }
 
 #[test]
-fn a_backend_that_answers_before_it_reads_gets_the_body_all_the_same() {
-    let address = raw(|mut stream| {
-        thread::spawn(move || {
-            let head = read_head(&mut stream);
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                .unwrap();
-            if head.starts_with(b"PUT") {
-                let mut body = vec![0; 8 << 20];
-                stream.read_exact(&mut body).unwrap();
-                assert!(body == pattern(8 << 20));
-            }
+fn a_client_is_not_cut_off_by_a_backend_that_closes_with_the_body_unread() {
+    // More than the buffers of all sockets on the way hold.
+    const SIZE: usize = 32 << 20;
+    for status in [413, 200] {
+        let address = raw(move |mut stream| {
+            read_head(&mut stream);
+            let answer = format!("HTTP/1.1 {status} Unread\r\nContent-Length: 2\r\n\r\nno");
+            // What is unread makes a reset of the end of the connection.
+            stream.read_exact(&mut [0; 1]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
         });
+        let keys = "body = \"response\"\nlimits = { body_size = \"32MiB\" }";
+        let node = through(keys, MEASURE, &at(address));
+        // Whether the node first meets the answer or the reset is a matter of luck.
+        for _ in 0..8 {
+            let mut connection = node.connect();
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n");
+            connection.send(head.as_bytes());
+            let sending = send_behind(&connection, SIZE);
+            let response = connection.read("POST").unwrap();
+            assert_eq!((response.status, response.text().as_str()), (status, "no"));
+            assert_eq!(sending.join().unwrap(), SIZE, "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_backend_that_answers_before_it_reads_gets_the_body_all_the_same() {
+    let (tell, told) = mpsc::channel();
+    let address = raw(move |mut stream| {
+        let head = read_head(&mut stream);
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .unwrap();
+        if head.starts_with(b"PUT") {
+            let mut body = vec![0; 8 << 20];
+            let read = stream.read_exact(&mut body);
+            tell.send(read.map(|()| body)).unwrap();
+        }
     });
     let node = through("body = \"response\"", MEASURE, &at(address));
     let response = node.send(&Request::new("PUT", "/").body(&pattern(8 << 20)));
     assert_eq!((response.status, response.text().as_str()), (200, "ok"));
+    let body = told.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert!(body == pattern(8 << 20));
 }
 
 #[test]
