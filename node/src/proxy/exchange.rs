@@ -73,7 +73,7 @@ impl<'a> Exchange<'a> {
         let mut upload = upload(session, context, body);
         let (mut connection, mut header) = self.ask(session, context, &mut upload).await?;
         response::received(context, &mut header);
-        // Held until the client has it, or it is replaced.
+        // Held until it is written, or replaced.
         let held = self.chain.hold();
         let ends = (&mut connection, &mut upload);
         let body = answer::body(session, ends, &header, (self.limit, &held)).await?;
@@ -91,8 +91,7 @@ impl<'a> Exchange<'a> {
         let is_error = header.status.is_client_error() || header.status.is_server_error();
         let held = Some(held).filter(|_| context.edits.body.is_none());
         let answer = delivery::prepare(session, context, header, body)?;
-        delivery::send(session, (rest.as_mut(), &mut upload), answer).await?;
-        drop(held);
+        delivery::send(session, (rest.as_mut(), &mut upload), answer, held).await?;
         // A client need not send the rest of what was refused (RFC 9112, section 9.5).
         if !is_error {
             finish(session, &mut upload).await;

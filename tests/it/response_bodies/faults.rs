@@ -224,3 +224,36 @@ fn memory_of_answers_is_given_back() {
         assert_ne!(statuses[0], 503, "{guest}");
     }
 }
+
+#[test]
+fn a_body_that_streams_on_leaves_the_memory_to_others() {
+    let gate = Gate::default();
+    let rest = gate.clone();
+    let origin = Origin::start(move |request| match request.target.as_str() {
+        "/endless" => {
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let chunk = format!("{:x}\r\n", 5 << 20);
+            let first = [
+                head.as_bytes(),
+                chunk.as_bytes(),
+                &pattern(5 << 20),
+                b"\r\n",
+            ]
+            .concat();
+            Answer::halves(first, &rest, "0\r\n\r\n")
+        }
+        _ => Answer::ok(pattern(3 << 20)),
+    });
+    // Room for the one or the other.
+    let keys = "body = \"response\"\nlimits = { memory = \"4MiB\", body_size = \"4MiB\" }\n[edge]\nmemory = \"10MiB\"";
+    let node = through(keys, MEASURE, &backends(&origin));
+    let mut endless = node.connect();
+    endless.send(&Request::get("/endless").bytes());
+    let (status, headers) = endless.read_head().unwrap();
+    assert_eq!(status, 200);
+    assert!(headers.contains(&("x-length".into(), "-1/3".into())));
+    // More than was buffered has come, so that was written.
+    endless.read_bytes(5 << 20);
+    assert_eq!(node.get("/").status, 200);
+    gate.open();
+}

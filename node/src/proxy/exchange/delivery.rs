@@ -10,6 +10,7 @@ use pingora::proxy::Session;
 use super::answer::Body;
 use super::connection::Connection;
 use super::upload::Upload;
+use crate::edge::Hold;
 use crate::proxy::context::{Context, ReplacedBody};
 use crate::proxy::respond::has_body;
 use crate::proxy::response;
@@ -79,11 +80,13 @@ fn frame(header: &mut ResponseHeader, content: &Content) -> Result<()> {
 }
 
 /// Writes the answer. What of the request is still going up goes on meanwhile, so that a
-/// backend which answers as it reads is not held up.
+/// backend which answers as it reads is not held up. `held` is given back once the buffered
+/// bytes are written: what follows them is not kept.
 pub(super) async fn send(
     session: &mut Session,
     (rest, upload): (Option<&mut Connection>, &mut Upload),
     (header, content): (Box<ResponseHeader>, Content),
+    held: Option<Hold>,
 ) -> Result<()> {
     let (first, rest) = match content {
         Content::Nothing => (Bytes::new(), None),
@@ -94,6 +97,7 @@ pub(super) async fn send(
     let sent = session.write_response_header(header, ends).await;
     sent.map_err(|error| error.into_down())?;
     write(session, first).await?;
+    drop(held);
     if let Some(connection) = rest {
         stream(session, connection, upload).await?;
     }
