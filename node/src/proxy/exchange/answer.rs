@@ -1,7 +1,7 @@
 //! The backend's answer: its header, and its body as far as the functions get it.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -67,13 +67,24 @@ pub(super) async fn header(
             }
         };
         if !header.status.is_informational() {
-            return Ok(header);
+            return match has_plain_framing(&header.headers) {
+                true => Ok(header),
+                false => Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
+            };
         }
         interim += 1;
         if header.status == StatusCode::SWITCHING_PROTOCOLS || interim > MAX_INTERIM {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
     }
+}
+
+/// Whether the body is in no transfer coding but `chunked`: others nobody would undo, and the
+/// client would not be told of them.
+fn has_plain_framing(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
 /// Reads the body, if it is one to be buffered, at most `limit` bytes of it; `None` when
