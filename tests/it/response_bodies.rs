@@ -4,6 +4,7 @@
 mod carrying;
 mod faults;
 
+use crate::harness::framing::field;
 use crate::harness::{Answer, Gate, Node, Origin, Request, node, phases};
 
 const SIZES: [usize; 7] = [0, 1, 65_535, 65_536, 65_537, 1 << 20, 8 << 20];
@@ -241,18 +242,43 @@ fn answers_without_a_body_have_an_empty_one() {
 fn the_status_decides_whether_a_body_is_left() {
     let origin = Origin::start(|request| match request.target.as_str() {
         "/empty" => Answer::new(204, ""),
+        "/chunked" => Answer::ok("page").header("Transfer-Encoding", "chunked"),
         _ => Answer::ok("page"),
     });
-    let to_204 = through(
-        "body = \"response\"",
-        "(drop (call $response_set_status (i32.const 204))) (i32.const 0)",
-        &backends(&origin),
-    );
-    let mut connection = to_204.connect();
-    for _ in 0..2 {
-        let response = connection.exchange(&Request::get("/")).unwrap();
-        assert_eq!((response.status, response.body.len()), (204, 0));
-        assert_eq!(response.header("content-length"), None);
+    for (status, length) in [(204, None), (205, Some("0"))] {
+        for body in ["", "(drop (call $response_set_body {new}))"] {
+            for keys in ["", "body = \"response\""] {
+                let guest = format!(
+                    "(drop (call $response_set_status (i32.const {status}))) {body} (i32.const 0)"
+                );
+                let node = through(keys, &guest, &backends(&origin));
+                for (method, target) in [
+                    ("GET", "/"),
+                    ("HEAD", "/"),
+                    ("GET", "/chunked"),
+                    ("HEAD", "/chunked"),
+                    ("GET", "/empty"),
+                ] {
+                    let mut connection = node.connect();
+                    connection.send(
+                        format!(
+                            "{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+                        )
+                        .as_bytes(),
+                    );
+                    let (seen, headers) = connection.read_head().unwrap();
+                    let what = format!("{status} {body} {keys} {method} {target}");
+                    assert_eq!(seen, status, "{what}");
+                    assert_eq!(field(&headers, "content-length"), length, "{what}");
+                    assert_eq!(field(&headers, "transfer-encoding"), None, "{what}");
+                    assert_eq!(connection.read_to_close(), b"", "{what}");
+                }
+                let mut kept = node.connect();
+                for _ in 0..2 {
+                    assert_eq!(kept.exchange(&Request::get("/")).unwrap().status, status);
+                }
+            }
+        }
     }
     let to_200 = through(
         "body = \"response\"",

@@ -152,10 +152,11 @@ pub(super) fn status(session: &Session) -> Option<StatusCode> {
     (!is_interim).then_some(status)
 }
 
-/// Whether HTTP allows a body in this answer (RFC 9110, section 6.4.1).
+/// Whether HTTP allows a body in this answer (RFC 9110, sections 6.4.1 and 15.3.6).
 pub(super) fn has_body(method: &Method, status: StatusCode) -> bool {
     method != Method::HEAD
         && status != StatusCode::NO_CONTENT
+        && status != StatusCode::RESET_CONTENT
         && status != StatusCode::NOT_MODIFIED
         && !status.is_informational()
 }

@@ -93,18 +93,9 @@ pub(super) fn edit(
     }
     apply(&context.edits, header)?;
     timing::add(header, context)?;
-    let Some(body) = body else {
-        return match *method == Method::HEAD {
-            true => Ok(()),
-            false => fit_body(context, received, header),
-        };
-    };
-    match has_body(method, header.status) {
-        true => replace(context, header, body, upstream_sends),
-        false => {
-            context.exchange.body = ReplacedBody::Sent;
-            Ok(())
-        }
+    match body.filter(|_| has_body(method, header.status)) {
+        Some(body) => replace(context, header, body, upstream_sends),
+        None => fit_body(context, method, received, header),
     }
 }
 
@@ -136,21 +127,32 @@ fn replace(
 /// status with a body has none to show.
 fn fit_body(
     context: &mut Context,
+    method: &Method,
     received: StatusCode,
     header: &mut ResponseHeader,
 ) -> Result<()> {
     let had_body = has_body(&Method::GET, received);
     let may_have_body = has_body(&Method::GET, header.status);
-    if had_body == may_have_body {
+    if had_body && may_have_body {
         return Ok(());
     }
-    header.remove_header(&CONTENT_LENGTH);
-    header.remove_header(&TRANSFER_ENCODING);
-    if had_body {
-        context.exchange.body = ReplacedBody::Sent;
-        return Ok(());
+    context.exchange.body = ReplacedBody::Sent;
+    // What a HEAD is told of is the body that a GET would get, if there is one.
+    let edited = had_body != may_have_body && *method != Method::HEAD;
+    if edited || says_it_is_empty(header.status) {
+        header.remove_header(&CONTENT_LENGTH);
+        header.remove_header(&TRANSFER_ENCODING);
     }
-    header.set_content_length(0)
+    match header.status {
+        StatusCode::RESET_CONTENT => header.set_content_length(0),
+        _ if edited && may_have_body => header.set_content_length(0),
+        _ => Ok(()),
+    }
+}
+
+/// Whatever the method: a 204 has no length, a 205 one of 0 (RFC 9110, sections 8.6 and 15.3.6).
+fn says_it_is_empty(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::RESET_CONTENT
 }
 
 /// Replaces one piece of the upstream's body.
