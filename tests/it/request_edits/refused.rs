@@ -21,7 +21,7 @@ fn tried(body: &str, request: &Request) -> (String, Received) {
     (response.text(), origin.last())
 }
 
-const OWNED_BY_THE_HOST: [&str; 20] = [
+const OWNED_BY_THE_HOST: [&str; 21] = [
     "content-length",
     "Transfer-Encoding",
     "connection",
@@ -42,6 +42,7 @@ const OWNED_BY_THE_HOST: [&str; 20] = [
     "x-aegis-error",
     ":path",
     "Expect",
+    "X-Request-Id",
 ];
 
 #[test]

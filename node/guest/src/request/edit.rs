@@ -157,6 +157,7 @@ mod tests {
                 assert_eq!(set("host", "elsewhere"), Err(Code::NotAllowed));
                 assert_eq!(set("x-forwarded-for", "::1"), Err(Code::NotAllowed));
                 assert_eq!(set("expect", "100-continue"), Err(Code::NotAllowed));
+                assert_eq!(set("X-Request-Id", "1"), Err(Code::NotAllowed));
                 assert_eq!(set("x y", "1"), Err(Code::BadArgument));
                 assert_eq!(set("x", "1\nhost: a"), Err(Code::BadArgument));
                 for bad in [

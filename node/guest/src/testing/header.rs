@@ -29,6 +29,14 @@ pub(super) fn own_request_name(bytes: &[u8]) -> Result<String, Failure> {
     own_name(bytes)
 }
 
+/// As [`own_request_name`], of the request that goes on: the node tells its id.
+pub(super) fn own_forwarded_name(bytes: &[u8]) -> Result<String, Failure> {
+    if bytes.eq_ignore_ascii_case(b"x-request-id") {
+        return Err(Failure(Code::NotAllowed, "the header is the node's own"));
+    }
+    own_request_name(bytes)
+}
+
 /// A value: visible characters, spaces, tabs, and anything beyond ASCII.
 pub(super) fn value(value: &[u8]) -> Result<Vec<u8>, Failure> {
     let allowed = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);

@@ -17,17 +17,17 @@ pub(crate) struct RequestEdits {
 
 impl RequestEdits {
     pub(crate) fn set_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Failure> {
-        header::own_request_name(name)?;
+        header::own_forwarded_name(name)?;
         self.headers.set(name, value)
     }
 
     pub(crate) fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Failure> {
-        header::own_request_name(name)?;
+        header::own_forwarded_name(name)?;
         self.headers.add(name, value)
     }
 
     pub(crate) fn remove_header(&mut self, name: &[u8]) -> Result<(), Failure> {
-        header::own_request_name(name)?;
+        header::own_forwarded_name(name)?;
         self.headers.remove(name)
     }
 

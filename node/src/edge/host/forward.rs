@@ -3,8 +3,8 @@
 
 use aegis_abi::{Code, MODULE, import};
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderName, HeaderValue};
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, TOO_LARGE, with_frame};
@@ -47,9 +47,12 @@ fn setter(
     Ok(())
 }
 
+/// The one is about the wait between the client and this node, the other is what the log
+/// knows the request by.
+const OF_THE_NODE: [HeaderName; 2] = [EXPECT, HeaderName::from_static("x-request-id")];
+
 fn record(guest: &mut Guest, edit: HeaderEdit) -> Result<i32, HostError> {
-    // It is about the wait between the client and this node.
-    if *edit.name() == EXPECT {
+    if OF_THE_NODE.contains(edit.name()) {
         return Err(RESERVED);
     }
     headers::check_room(&guest.request_edits.headers, &edit, &guest.program.limits)?;
