@@ -284,6 +284,8 @@ async fn run(
         outcome = chain.run(&request, hold, &mut context.records) => outcome,
         gone = watch::client_left(session) => return Err(gone),
     };
+    // An exchange may last: what it needs of this is kept elsewhere.
+    drop(request);
     match outcome {
         Outcome::Respond(answer) => {
             respond::function(session, context, answer).await?;
@@ -291,7 +293,7 @@ async fn run(
         }
         Outcome::Forward(forwarded) => {
             let replaced = forwarded.request_edits.body.clone();
-            let exchange = Exchange::of(chain, connector, &forwarded.request);
+            let exchange = Exchange::of(chain, connector);
             keep(context, chain, forwarded);
             match exchange {
                 // On the heap: other requests need no room for it.

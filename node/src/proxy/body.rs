@@ -79,13 +79,13 @@ pub(super) async fn wanted(
     let Some(connection) = context.connection.clone() else {
         return Ok(Buffered::Refused(ErrorCode::Internal));
     };
-    let hold = context.hold.insert(chain.hold());
+    let hold = context.body_hold.insert(chain.hold());
     let of_route = context.action.as_ref().map(|action| action.body_size);
     let limit = (limit as u64).min(of_route.unwrap_or(u64::MAX));
     let buffered = buffer(session, &connection, limit, hold).await?;
     if let Buffered::Refused(code) = buffered {
         // What was read of it is gone; the client may take its time over the answer.
-        context.hold = None;
+        context.body_hold = None;
         return Ok(Buffered::Refused(code));
     }
     if let Buffered::Body(body) = &buffered

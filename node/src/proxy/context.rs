@@ -30,7 +30,9 @@ pub struct Context {
     /// Bytes of the request body seen so far.
     pub(super) received: u64,
     pub(super) exchange: Exchange,
-    /// For what is held for the functions: the buffered body, and their answer.
+    /// For the buffered body of the request.
+    pub(super) body_hold: Option<Hold>,
+    /// For what the functions made: their answer, or their edits.
     pub(super) hold: Option<Hold>,
     /// One for each function that ran.
     pub(super) records: Vec<Record>,
@@ -85,6 +87,7 @@ impl Context {
             error: None,
             received: 0,
             exchange: Exchange::default(),
+            body_hold: None,
             hold: None,
             records: Vec::new(),
             edits: Edits::default(),

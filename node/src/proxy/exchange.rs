@@ -10,8 +10,6 @@ mod delivery;
 mod header;
 mod upload;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -26,29 +24,22 @@ use super::body::{self, Buffered};
 use super::context::Context;
 use super::error::ErrorCode;
 use super::{Next, phase, respond, response, watch};
-use crate::edge::{Chain, Request, Response};
+use crate::edge::{Chain, Response};
 
 /// What an exchange needs besides the request.
 pub(super) struct Exchange<'a> {
     connector: &'a Connector,
     chain: &'a Chain,
-    /// The request as forwarded.
-    request: Arc<Request>,
     /// Bytes of the answer's body that functions get.
     limit: usize,
 }
 
 impl<'a> Exchange<'a> {
     /// `None` if no function of the chain asks for the answer's body.
-    pub(super) fn of(
-        chain: &'a Chain,
-        connector: &'a Connector,
-        request: &Arc<Request>,
-    ) -> Option<Self> {
+    pub(super) fn of(chain: &'a Chain, connector: &'a Connector) -> Option<Self> {
         Some(Self {
             connector,
             chain,
-            request: Arc::clone(request),
             limit: chain.response_body_limit()?,
         })
     }
@@ -72,6 +63,7 @@ impl<'a> Exchange<'a> {
         let body = replaced.or_else(|| buffered.body());
         let mut upload = upload(session, context, body);
         let (mut connection, mut header) = self.ask(session, context, &mut upload).await?;
+        upload.keep_nothing();
         response::received(context, &mut header);
         // Held until it is written, or replaced.
         let held = self.chain.hold();
@@ -88,6 +80,7 @@ impl<'a> Exchange<'a> {
         if let Err(code) = self.judge(session, context, &mut upload, response).await? {
             return Ok(Next::Refused(code));
         }
+        upload.hold_until_over(context.body_hold.take());
         let is_error = header.status.is_client_error() || header.status.is_server_error();
         let held = Some(held).filter(|_| context.edits.body.is_none());
         let answer = delivery::prepare(session, context, header, body)?;
@@ -146,7 +139,8 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Runs the functions over the answer, for as long as the client is there.
+    /// Runs the functions over the answer, for as long as the client is there. The request is
+    /// not kept for longer.
     async fn judge(
         &self,
         session: &mut Session,
@@ -154,12 +148,13 @@ impl<'a> Exchange<'a> {
         upload: &mut Upload,
         response: Response,
     ) -> Result<Result<(), ErrorCode>> {
+        let Some(request) = context.forwarded.take() else {
+            return Ok(Err(ErrorCode::Internal));
+        };
         let hold = context.hold.get_or_insert_with(|| self.chain.hold());
         let outcome = {
             let records = &mut context.records;
-            let judging = self
-                .chain
-                .respond_phase(&self.request, response, hold, records);
+            let judging = self.chain.respond_phase(&request, response, hold, records);
             tokio::pin!(judging);
             loop {
                 tokio::select! {

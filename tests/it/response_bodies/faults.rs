@@ -260,3 +260,27 @@ fn a_body_that_streams_on_leaves_the_memory_to_others() {
     assert_eq!(node.get("/").status, 200);
     gate.open();
 }
+
+#[test]
+fn a_body_that_was_sent_leaves_the_memory_to_others() {
+    let gate = Gate::default();
+    let rest = gate.clone();
+    let origin = Origin::start(move |request| match request.target.as_str() {
+        "/events" => Answer::halves(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n",
+            &rest,
+            "",
+        ),
+        _ => Answer::ok("page"),
+    });
+    // Bodies may take half of it: one of these, not two.
+    let keys = "body = \"both\"\nlimits = { memory = \"4MiB\", body_size = \"4MiB\" }\n[edge]\nmemory = \"12MiB\"";
+    let node = through(keys, MEASURE, &backends(&origin));
+    let post = |target| Request::new("POST", target).body(&pattern(4 << 20));
+    let mut events = node.connect();
+    events.send(&post("/events").bytes());
+    assert_eq!(events.read_head().unwrap().0, 200);
+    assert_eq!(events.read_bytes(3), b"9\r\n");
+    assert_eq!(node.send(&post("/")).status, 200);
+    gate.open();
+}

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::connection::{Connection, Shared};
+use crate::edge::Hold;
 use crate::listener;
 use crate::proxy::error::BODY_TOO_LARGE;
 use crate::proxy::request::content_length;
@@ -34,6 +35,8 @@ pub(super) struct Upload {
     /// Since when the backend takes nothing.
     waiting: Option<Instant>,
     stage: Stage,
+    /// For a buffered body.
+    hold: Option<Hold>,
 }
 
 /// Where the body comes from.
@@ -110,6 +113,7 @@ impl Upload {
             pending: VecDeque::new(),
             waiting: None,
             stage: Stage::Open,
+            hold: None,
         }
     }
 
@@ -158,6 +162,20 @@ impl Upload {
         Ok(())
     }
 
+    /// The backend has answered: nothing is sent a second time.
+    pub(super) fn keep_nothing(&mut self) {
+        match &mut self.source {
+            // What of it is still to be sent is pending.
+            Source::Buffered(body) => *body = Bytes::new(),
+            Source::Client(streamed) => streamed.kept = None,
+        }
+    }
+
+    /// Gives `hold` back once nothing more is written.
+    pub(super) fn hold_until_over(&mut self, hold: Option<Hold>) {
+        self.hold = hold.filter(|_| !self.is_over());
+    }
+
     /// Lets go of the connection if the backend has all of the body; `false` if it has not.
     pub(super) fn let_go(&mut self) -> bool {
         let sent = self.stage == Stage::Sent;
@@ -190,11 +208,11 @@ impl Upload {
         }
         if let Err(error) = self.write().await {
             debug!(%error, "the backend takes no more of a request");
-            self.stage = Stage::Refused;
+            self.conclude(Stage::Refused);
             return Ok(());
         }
         match self.stage {
-            Stage::Last => self.stage = Stage::Sent,
+            Stage::Last => self.conclude(Stage::Sent),
             Stage::Open => {
                 let piece = session.read_request_body().await;
                 self.take(piece.map_err(|error| error.into_down())?)?;
@@ -248,6 +266,13 @@ impl Upload {
             }
         }
         self.end();
+    }
+
+    /// Nothing more is written, so nothing is left to hold.
+    fn conclude(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.pending.clear();
+        self.hold = None;
     }
 
     fn end(&mut self) {
