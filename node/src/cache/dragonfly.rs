@@ -25,8 +25,9 @@ mod script;
 mod status;
 mod target;
 
+use backoff::Pace;
 use counting::Counting;
-use link::{Link, Slot, charged};
+use link::{LOOKS, Link, Slot, charged};
 use status::Status;
 use target::Target;
 
@@ -61,7 +62,9 @@ impl Dragonfly {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let target = Arc::new(Target::new(url, access)?);
         let status = Arc::new(Status::new(&target));
-        let links: Vec<_> = (0..LINKS).map(|_| Arc::new(Link::new())).collect();
+        let looks = Arc::new(Pace::new(LOOKS / LINKS as u32));
+        let link = |_| Arc::new(Link::new(Arc::clone(&looks)));
+        let links: Vec<_> = (0..LINKS).map(link).collect();
         let mut connecting = JoinSet::new();
         for link in &links {
             let task =

@@ -1,6 +1,7 @@
 //! How long to wait before connecting again.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The longest first pause, and the longest at all: with the time that connecting takes, a store
 /// that is back is found within a second.
@@ -11,6 +12,12 @@ const LAST: Duration = Duration::from_millis(900);
 /// a node, and the nodes of a store, do not come back all at once.
 pub(super) struct Backoff {
     longest: Duration,
+}
+
+/// How often a connection that still works may be left for a new one.
+pub(super) struct Pace {
+    interval: Duration,
+    last: Mutex<Option<Instant>>,
 }
 
 impl Backoff {
@@ -30,6 +37,40 @@ impl Backoff {
     }
 }
 
+impl Pace {
+    /// Once in `interval`.
+    pub(super) fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Whether it may be now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.is_over(*self.lock(), now)
+    }
+
+    /// The same, and it is done if so: of several that ask, one is told yes.
+    pub(super) fn take(&self, now: Instant) -> bool {
+        let mut last = self.lock();
+        let is_due = self.is_over(*last, now);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+
+    fn is_over(&self, last: Option<Instant>, now: Instant) -> bool {
+        let since = last.map(|last| now.saturating_duration_since(last));
+        since.is_none_or(|since| since >= self.interval)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +85,20 @@ mod tests {
             longest = (longest * 2).min(LAST);
         }
         assert!(longest < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_pace_is_kept_from_the_first_time_on() {
+        let (pace, start) = (Pace::new(Duration::from_secs(5)), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(pace.is_due(at(0)));
+        assert!(pace.take(at(1)));
+        assert!(!pace.take(at(0)));
+        assert!(!pace.is_due(at(5)));
+        assert!(!pace.take(at(5)));
+        assert!(pace.is_due(at(6)));
+        assert!(pace.take(at(6)));
+        assert!(!pace.take(at(10)));
     }
 
     #[test]

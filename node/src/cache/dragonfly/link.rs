@@ -16,19 +16,22 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Pace};
 use super::{CacheError, Status, Target};
 
 /// Calls that may be on one connection: sent, or about to be. One more fails at once.
-const CALLS: usize = 1024;
+const CALLS: u32 = 1024;
 
 /// The client's own queue. Larger than the calls there can be: when it overflows, the client
 /// forgets to send what is left in it.
-const QUEUE: usize = CALLS + 64;
+const QUEUE: usize = CALLS as usize + 64;
 
 /// How long each step of connecting may take, logging in may take, and a connection on which a
 /// call timed out may stay silent.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The shortest time between two looks whether there is another server behind a name.
+pub(super) const LOOKS: Duration = Duration::from_secs(5);
 
 /// How long all steps together may take: of a cluster there are connections to every node.
 const OPENING: Duration = Duration::from_secs(5);
@@ -43,6 +46,8 @@ pub(super) struct Link {
     calls: Arc<Semaphore>,
     suspected: Notify,
     demoted: Notify,
+    looks: Pace,
+    looks_of_all: Arc<Pace>,
 }
 
 /// The right to some calls on an open connection.
@@ -81,12 +86,15 @@ where
 // === impl Link ===
 
 impl Link {
-    pub(super) fn new() -> Self {
+    /// `looks_of_all` keeps the links of a store from leaving it at the same time.
+    pub(super) fn new(looks_of_all: Arc<Pace>) -> Self {
         Self {
             client: ArcSwapOption::empty(),
-            calls: Arc::new(Semaphore::new(CALLS)),
+            calls: Arc::new(Semaphore::new(CALLS as usize)),
             suspected: Notify::new(),
             demoted: Notify::new(),
+            looks: Pace::new(LOOKS),
+            looks_of_all,
         }
     }
 
@@ -165,7 +173,7 @@ impl Link {
         let why = select! {
             ended = &mut connection.0 => reason(ended),
             () = self.silence(&client) => format!("no answer for {PATIENCE:?}"),
-            () = self.demotion(target) => "it is the primary no longer".to_owned(),
+            () = self.demotion(target) => "it takes no writes".to_owned(),
         };
         self.client.store(None);
         End::Closed(why, since.elapsed())
@@ -192,7 +200,22 @@ impl Link {
             if target.follows_the_primary() {
                 return;
             }
+            if target.is_named() && self.may_look() {
+                return self.drained().await;
+            }
         }
+    }
+
+    /// The name may as well lead to the same server again, which goes on answering reads.
+    fn may_look(&self) -> bool {
+        let now = Instant::now().into_std();
+        self.looks.is_due(now) && self.looks_of_all.take(now) && self.looks.take(now)
+    }
+
+    /// Gives the connection no more calls, and ends when those it has are over.
+    async fn drained(&self) {
+        self.client.store(None);
+        timeout(PATIENCE, self.calls.acquire_many(CALLS)).await.ok();
     }
 }
 

@@ -68,6 +68,11 @@ impl Target {
         matches!(self.url.place, Place::Sentinels(_))
     }
 
+    /// Whether connecting again may find another server, because only its name is known.
+    pub(super) fn is_named(&self) -> bool {
+        matches!(&self.url.place, Place::Host(host) if !is_address(&host.name))
+    }
+
     /// Whether commands are sent on from one server to another.
     pub(super) fn redirects(&self) -> bool {
         matches!(self.url.place, Place::Cluster(_))
@@ -118,8 +123,17 @@ fn asked(hosts: &[Host], attempt: usize) -> Vec<Server> {
 
 /// Certificates are for names and addresses without brackets.
 fn of_host(host: &Host) -> Server {
-    let name = host.name.trim_matches(['[', ']']).to_owned();
+    let name = bare(&host.name).to_owned();
     Server::new_with_tls(host.name.clone(), host.port, Some(name))
+}
+
+fn is_address(name: &str) -> bool {
+    bare(name).parse::<IpAddr>().is_ok()
+}
+
+/// An IPv6 address without its brackets.
+fn bare(name: &str) -> &str {
+    name.trim_matches(['[', ']'])
 }
 
 fn revealed(secret: Option<&Secret>) -> Option<String> {
@@ -130,9 +144,7 @@ fn revealed(secret: Option<&Secret>) -> Option<String> {
 
 impl HostMapping for NameOfCluster {
     fn map(&self, _: &IpAddr, default_host: &str) -> Option<String> {
-        let bare = default_host.trim_matches(['[', ']']);
-        let is_address = bare.parse::<IpAddr>().is_ok();
-        (!is_address).then(|| bare.to_owned())
+        (!is_address(default_host)).then(|| bare(default_host).to_owned())
     }
 }
 
@@ -172,6 +184,20 @@ mod tests {
         let secrets = target.secrets();
         let secrets: Vec<_> = secrets.iter().map(Secret::reveal).collect();
         assert_eq!(secrets, ["filed", "other"]);
+    }
+
+    #[test]
+    fn only_a_single_server_with_a_name_may_be_another_one_later() {
+        for (url, expected) in [
+            ("redis://store.example", true),
+            ("rediss://localhost:1", true),
+            ("redis://192.0.2.1", false),
+            ("redis://[2001:db8::1]", false),
+            ("unix:///store.sock", false),
+            ("redis-cluster://store.example", false),
+        ] {
+            assert_eq!(target(url).is_named(), expected, "{url}");
+        }
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub(super) struct Scripted {
     _tasks: JoinSet<()>,
 }
 
-type Script = Arc<dyn Fn(&[Vec<u8>]) -> Answer + Send + Sync>;
+/// What follows on a command of this connection, counted from 0.
+type Script = Arc<dyn Fn(usize, &[Vec<u8>]) -> Answer + Send + Sync>;
 
 // === impl Scripted ===
 
@@ -47,15 +48,22 @@ impl Scripted {
     pub(super) async fn start(
         script: impl Fn(&[Vec<u8>]) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        Self::serving(Arc::new(move |command: &[Vec<u8>]| {
-            login(command).unwrap_or_else(|| script(command))
+        Self::start_each(move |_, command| script(command)).await
+    }
+
+    /// One that treats connections differently.
+    pub(super) async fn start_each(
+        script: impl Fn(usize, &[Vec<u8>]) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::serving(Arc::new(move |connection, command: &[Vec<u8>]| {
+            login(command).unwrap_or_else(|| script(connection, command))
         }))
         .await
     }
 
     /// One that begins to misbehave when a client logs in.
     async fn start_rude(answer: Answer) -> Self {
-        Self::serving(Arc::new(move |_: &[Vec<u8>]| answer.clone())).await
+        Self::serving(Arc::new(move |_, _: &[Vec<u8>]| answer.clone())).await
     }
 
     async fn serving(script: Script) -> Self {
@@ -67,8 +75,8 @@ impl Scripted {
         tasks.spawn(async move {
             let mut clients = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::Relaxed);
-                clients.spawn(serve(stream, script.clone()));
+                let connection = count.fetch_add(1, Ordering::Relaxed);
+                clients.spawn(serve(stream, connection, script.clone()));
             }
         });
         Self {
@@ -86,7 +94,7 @@ impl Scripted {
         cache_at(&format!("redis://127.0.0.1:{}", self.port))
     }
 
-    fn accepted(&self) -> usize {
+    pub(super) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
     }
 }
@@ -102,10 +110,13 @@ fn login(command: &[Vec<u8>]) -> Option<Answer> {
     Some(answer_with(answer))
 }
 
-async fn serve(stream: TcpStream, script: Script) {
+async fn serve(stream: TcpStream, connection: usize, script: Script) {
     let mut stream = BufReader::new(stream);
     while let Some(command) = command(&mut stream).await {
-        if follow(&mut stream, script(&command)).await.is_none() {
+        if follow(&mut stream, script(connection, &command))
+            .await
+            .is_none()
+        {
             return;
         }
     }
