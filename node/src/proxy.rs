@@ -193,7 +193,10 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         if header.status.is_informational() {
             return Ok(());
         }
-        phase::run(session, context, header, ResponseBody::Streams).await?;
+        if context.forwarded.is_some() {
+            // On the heap: most answers are none of it.
+            Box::pin(phase::run(session, context, header, ResponseBody::Streams)).await?;
+        }
         response::edit(context, &session.req_header().method, header)?;
         response::frame_for(session, header);
         Ok(())
