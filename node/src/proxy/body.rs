@@ -20,6 +20,12 @@ use crate::listener::Connection;
 /// Room for an ordinary header.
 const HEADER_ROOM: usize = 1024;
 
+/// Room made at once for a body: clients may announce more than they send.
+const BEGUN: u64 = 64 * 1024;
+
+/// Of a body this part at most is room that it does not fill.
+const SPARE_PART: usize = 8;
+
 /// A body read in full, or why it was not.
 #[derive(Debug)]
 pub(super) enum Buffered {
@@ -112,7 +118,8 @@ async fn buffer(
     limit: u64,
     hold: &Hold,
 ) -> Result<Buffered> {
-    let mut body = BytesMut::new();
+    let announced = content_length(&session.req_header().headers).unwrap_or(0);
+    let mut body = BytesMut::with_capacity(announced.min(limit).min(BEGUN) as usize);
     let keep = |piece: Bytes| {
         let room = hold.grow(piece.len());
         if room {
@@ -121,9 +128,18 @@ async fn buffer(
         room
     };
     Ok(match receive(session, connection, limit, keep).await? {
-        Ok(()) => Buffered::Body(body.freeze()),
+        Ok(()) => Buffered::Body(exact(body)),
         Err(code) => Buffered::Refused(code),
     })
+}
+
+/// The body without the room that its growth has left: only its bytes are charged.
+pub(super) fn exact(body: BytesMut) -> Bytes {
+    let spare = body.capacity() - body.len();
+    match spare > body.len() / SPARE_PART {
+        true => Bytes::copy_from_slice(&body),
+        false => body.freeze(),
+    }
 }
 
 /// Puts the body that a function has set in the place of the client's, of which the rest is
@@ -298,4 +314,21 @@ fn head(header: &RequestHeader) -> Bytes {
     header.header_to_h1_wire(&mut bytes);
     bytes.extend_from_slice(b"\r\n");
     bytes.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_keeps_little_more_room_than_it_fills() {
+        for (length, capacity) in [(0, 100), (1, 65_536), (65_537, 131_072), (100, 101), (9, 9)] {
+            let mut body = BytesMut::with_capacity(capacity);
+            body.extend_from_slice(&vec![b'x'; length]);
+            let body = exact(body);
+            assert_eq!(body.len(), length);
+            let room = body.try_into_mut().map_or(0, |body| body.capacity());
+            assert!(room <= length + length / SPARE_PART, "{length}: {room}");
+        }
+    }
 }

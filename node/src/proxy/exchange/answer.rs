@@ -10,6 +10,7 @@ use pingora::{Error, ErrorType, Result};
 use super::connection::Connection;
 use super::upload::Upload;
 use crate::edge::{Hold, ResponseBody};
+use crate::proxy::body;
 use crate::proxy::request::content_length;
 use crate::proxy::respond::has_body;
 
@@ -98,7 +99,7 @@ pub(super) async fn body(
     if let Some(reason) = unbuffered(&session.req_header().method, header, limit) {
         return Ok(Some(Body::Begun(Bytes::new(), reason)));
     }
-    let mut body = BytesMut::new();
+    let mut body = BytesMut::with_capacity(announced(&session.req_header().method, header));
     loop {
         let piece = tokio::select! {
             piece = connection.read_body() => piece?,
@@ -109,7 +110,7 @@ pub(super) async fn body(
             }
         };
         let Some(piece) = piece else {
-            return Ok(Some(Body::Whole(body.freeze())));
+            return Ok(Some(Body::Whole(body::exact(body))));
         };
         if !hold.grow(piece.len()) {
             return Ok(None);
@@ -120,6 +121,12 @@ pub(super) async fn body(
             return Ok(Some(begun));
         }
     }
+}
+
+/// Bytes of the body, as far as the header tells; at most the limit if it is buffered.
+fn announced(method: &Method, header: &ResponseHeader) -> usize {
+    let length = content_length(&header.headers).filter(|_| has_body(method, header.status));
+    length.map_or(0, |length| usize::try_from(length).unwrap_or(0))
 }
 
 /// What the header alone says against buffering.
