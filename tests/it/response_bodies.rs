@@ -242,6 +242,7 @@ fn answers_without_a_body_have_an_empty_one() {
 fn the_status_decides_whether_a_body_is_left() {
     let origin = Origin::start(|request| match request.target.as_str() {
         "/empty" => Answer::new(204, ""),
+        "/reset" => Answer::new(205, "page"),
         "/chunked" => Answer::ok("page").header("Transfer-Encoding", "chunked"),
         _ => Answer::ok("page"),
     });
@@ -280,6 +281,11 @@ fn the_status_decides_whether_a_body_is_left() {
             }
         }
     }
+    let untouched = through("", "(i32.const 0)", &backends(&origin));
+    let seen = untouched.raw(b"GET /reset HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let seen = seen.unwrap();
+    assert_eq!((seen.status, seen.text().as_str()), (205, ""));
+    assert_eq!(seen.header("content-length"), Some("0"));
     let to_200 = through(
         "body = \"response\"",
         "(drop (call $response_set_status (i32.const 200)))
@@ -287,7 +293,7 @@ fn the_status_decides_whether_a_body_is_left() {
         &backends(&origin),
     );
     let mut connection = to_200.connect();
-    for target in ["/empty", "/"] {
+    for target in ["/empty", "/reset", "/"] {
         let response = connection.exchange(&Request::get(target)).unwrap();
         assert_eq!((response.status, response.text().as_str()), (200, "new"));
     }
