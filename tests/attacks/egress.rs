@@ -92,13 +92,12 @@ fn e5_servers_that_never_come_to_an_end_cost_five_seconds_at_most() {
 #[test]
 fn e5_padded_answers_that_are_kept_take_what_they_are_charged_for() {
     let never = Gate::default();
-    let held = never.clone();
     let padded = format!(
         "HTTP/1.1 200 OK\r\nx:{}v\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
         " ".repeat(200 << 10)
     );
     let https = Https::start(move |request| match request.target.as_str() {
-        "/never" => Answer::never(&held),
+        "/never" => Answer::never(&never),
         _ => Answer::raw(padded.clone()),
     });
     let start = |path: &str| {

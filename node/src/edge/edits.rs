@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, TRANSFER_ENCODING,
 };
 use http::{StatusCode, Uri};
 
 /// Headers that describe a body, and go with it when it is replaced.
-pub static OF_THE_BODY: [HeaderName; 8] = [
+pub static OF_THE_BODY: [HeaderName; 9] = [
     CONTENT_ENCODING,
     CONTENT_LENGTH,
+    CONTENT_RANGE,
     TRANSFER_ENCODING,
     ETAG,
     ACCEPT_RANGES,

@@ -88,8 +88,13 @@ pub(super) fn edit(
             header.remove_header(name);
         }
     }
-    if let Some(status) = context.edits.status {
+    // A body of a function's own is no part of the upstream's.
+    let whole =
+        (body.is_some() && received == StatusCode::PARTIAL_CONTENT).then_some(StatusCode::OK);
+    if let Some(status) = context.edits.status.or(whole) {
         header.set_status(status)?;
+        // It spoke of the other status.
+        header.set_reason_phrase(None)?;
     }
     apply(&context.edits, header)?;
     timing::add(header, context)?;

@@ -231,3 +231,14 @@ fn a_replaced_body_needs_nothing_of_the_upstreams() {
         assert_eq!(node.access("/")["code"], serde_json::Value::Null);
     }
 }
+
+#[test]
+fn a_body_of_a_functions_own_is_no_part() {
+    let part = "HTTP/1.1 206 Mine\r\ncontent-range: bytes 0-2/9\r\ncontent-length: 3\r\n\r\nabc";
+    let origin = Origin::start(move |_| Answer::raw(part));
+    let response = "(drop (call $response_set_body {whole})) (i32.const 0)";
+    let node = one(&origin, "", &phases(FORWARD, response));
+    let answer = node.get("/");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "whole"));
+    assert_eq!(answer.header("content-range"), None);
+}
