@@ -76,6 +76,9 @@ pub enum UrlError {
     /// Which of them would be asked?
     #[error("several hosts need redis-sentinel:// or redis-cluster://")]
     Hosts,
+    /// An `@` before another one: a login of each host, or a password that looks like that.
+    #[error("user and password stand once, before the first host; in them write `@` as %40")]
+    Logins,
     /// `?` or `#`, which begin parts of a URL that mean nothing here.
     #[error("no `?` or `#` may follow; in a password write them as %3F and %23")]
     Query,

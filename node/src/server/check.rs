@@ -4,8 +4,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use tokio::runtime::Builder;
+
 use super::build::{self, Built};
-use super::{io_runtime, listing};
+use super::listing;
 use crate::config::{self, Config, Problem};
 use crate::edge::Compiler;
 
@@ -43,7 +45,9 @@ fn examine(path: &Path) -> Result<(Config, Built), String> {
     // Looking must leave nothing behind, least of all files of another user.
     parsed.config.edge.cache_dir = None;
     let compiler = Compiler::launcher();
-    let io = io_runtime().map_err(|error| at(&error))?;
+    // Nobody drives it, so nothing that is started on it runs: looking reaches out to nobody.
+    let io = Builder::new_current_thread().enable_all().build();
+    let io = io.map_err(|error| at(&error))?;
     let built = build::build(&parsed.config, None, io.handle(), &compiler);
     io.shutdown_background();
     match (parsed.problems.is_empty(), built) {

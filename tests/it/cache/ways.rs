@@ -1,5 +1,8 @@
 //! Ways into a store, as configured: sockets, TLS, passwords; and what is never told.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
 use crate::harness::lines::PATIENCE;
 use crate::harness::{Authority, Node, Redis, Setup, answers, report};
 
@@ -138,4 +141,15 @@ fn problems_with_the_address_are_told_without_it() {
         text.contains("more than one line") && !text.contains("hunter2"),
         "{text}"
     );
+}
+
+#[test]
+fn looking_at_a_file_reaches_out_to_no_store() {
+    let store = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("url = \"redis://{}\"", store.local_addr().unwrap());
+    let (code, text) = keeping(&url).check(&["-v"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(!text.contains("cache store"), "{text}");
+    store.set_nonblocking(true).unwrap();
+    assert_eq!(store.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }

@@ -83,6 +83,10 @@ impl<'a> Parts<'a> {
             Some((login, hosts)) => (Some(login), hosts),
             None => (None, authority),
         };
+        let several = matches!(kind, Kind::Sentinels | Kind::Cluster);
+        if several && login.is_some_and(|login| login.contains('@')) {
+            return Err(UrlError::Logins);
+        }
         let (user, password) = match login.map(|login| login.split_once(':')) {
             Some(Some((user, password))) => (Some(user), Some(password)),
             Some(None) => (login, None),

@@ -95,6 +95,11 @@ fn what_is_not_an_address_is_refused_with_its_reason() {
             UrlError::Parameter,
         ),
         ("redis-sentinel://s?service=m", UrlError::Parameter),
+        ("redis-cluster://u:p@a,u:p@b", UrlError::Logins),
+        (
+            "rediss-sentinel://:p@ss@a?sentinelServiceName=m",
+            UrlError::Logins,
+        ),
         ("unix://run/store", UrlError::Socket),
         ("unix://", UrlError::Socket),
         ("unix:///", UrlError::Socket),
