@@ -1,7 +1,8 @@
-//! Which header edits guests may make, of requests and of responses alike.
+//! Which headers guests may read, and which edits they may make, of requests and of responses alike.
 
 use aegis_abi::{Code, MODULE, is_reserved_header};
-use http::{HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Span, with_frame};
@@ -68,6 +69,18 @@ impl Setters {
 
 /// Longest header name that the library takes, in bytes: what is longer is not even looked at.
 const MAX_NAME: usize = u16::MAX as usize;
+
+/// A copy of the first value of the header that a guest asks for by this name.
+pub(super) fn first(
+    headers: &HeaderMap,
+    name: &[u8],
+    absent: HostError,
+) -> Result<Bytes, HostError> {
+    let name = Some(name).filter(|name| name.len() <= MAX_NAME);
+    let name = name.and_then(|name| HeaderName::from_bytes(name).ok());
+    let value = headers.get(name.ok_or(NO_NAME)?).ok_or(absent)?;
+    Ok(Bytes::copy_from_slice(value.as_bytes()))
+}
 
 /// A token of RFC 9110 that the host does not own.
 fn header_name(bytes: &[u8]) -> Result<HeaderName, HostError> {

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName};
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, with_frame, with_guest};
+use super::headers;
 use super::response::status;
 use crate::edge::guest::{Guest, HostError};
 use crate::edge::record::Phase;
@@ -106,22 +107,13 @@ fn client_address(guest: &Guest) -> Result<Bytes, HostError> {
 }
 
 /// What is no header name cannot be looked up.
-pub(super) const NO_HEADER_NAME: HostError = HostError::new(Code::BadArgument, "not a header name");
-
 fn header(frame: &mut Frame<'_>, name: Span) -> Result<i32, HostError> {
-    let name = HeaderName::from_bytes(name.of(frame.memory)?).map_err(|_| NO_HEADER_NAME)?;
-    let value = frame
-        .guest
-        .request
-        .headers
-        .get(&name)
-        .ok_or(HostError::new(
-            Code::NotFound,
-            "the request has no such header",
-        ))?;
-    let value = Bytes::copy_from_slice(value.as_bytes());
+    let name = name.of(frame.memory)?;
+    let value = headers::first(&frame.guest.request.headers, name, NO_HEADER)?;
     frame.guest.share(value)
 }
+
+const NO_HEADER: HostError = HostError::new(Code::NotFound, "the request has no such header");
 
 /// Refuses a call that the phase has no use for.
 pub(super) fn only_in(phase: Phase, guest: &Guest) -> Result<(), HostError> {

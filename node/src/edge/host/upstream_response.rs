@@ -7,7 +7,8 @@ use bytes::Bytes;
 use wasmtime::{Caller, Linker};
 
 use super::frame::{Frame, Span, with_frame, with_guest};
-use super::request::{NO_HEADER_NAME, names};
+use super::headers;
+use super::request::names;
 use crate::edge::guest::{Guest, HostError};
 use crate::edge::response::{Response, ResponseBody};
 
@@ -63,15 +64,12 @@ fn response(guest: &Guest) -> Result<&Arc<Response>, HostError> {
 }
 
 fn header(frame: &mut Frame<'_>, name: Span) -> Result<i32, HostError> {
-    let response = response(frame.guest)?;
-    let name = http::HeaderName::from_bytes(name.of(frame.memory)?).map_err(|_| NO_HEADER_NAME)?;
-    let value = response.headers.get(&name).ok_or(HostError::new(
-        Code::NotFound,
-        "the response has no such header",
-    ))?;
-    let value = Bytes::copy_from_slice(value.as_bytes());
+    let headers = &response(frame.guest)?.headers;
+    let value = headers::first(headers, name.of(frame.memory)?, NO_HEADER)?;
     frame.guest.share(value)
 }
+
+const NO_HEADER: HostError = HostError::new(Code::NotFound, "the response has no such header");
 
 const NOT_ASKED_FOR: HostError = HostError::new(
     Code::NotAllowed,

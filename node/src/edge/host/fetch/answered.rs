@@ -1,15 +1,11 @@
 //! Status and headers of the last HTTPS call of the invocation that brought an answer.
 
 use aegis_abi::{Code, MODULE, import};
-use bytes::Bytes;
-use http::HeaderName;
 use wasmtime::{Caller, Linker};
 
 use crate::edge::guest::{Guest, HostError};
 use crate::edge::host::frame::{Frame, Span, with_frame, with_guest};
-
-/// Longest header name that is looked at, in bytes: the longest the library takes.
-const MAX_NAME: usize = u16::MAX as usize;
+use crate::edge::host::headers;
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(
@@ -35,17 +31,13 @@ fn status(guest: &Guest) -> Result<i32, HostError> {
 }
 
 fn header(frame: &mut Frame<'_>, name: Span) -> Result<i32, HostError> {
-    let name = name.at_most(frame.memory, MAX_NAME)?;
-    let name = HeaderName::from_bytes(name)
-        .map_err(|_| HostError::new(Code::BadArgument, "not a header name"))?;
+    let name = name.of(frame.memory)?;
     let answered = frame.guest.answered.as_ref().ok_or(NO_ANSWER)?;
-    let value = answered.headers.get(&name).ok_or(HostError::new(
-        Code::NotFound,
-        "the answer has no such header",
-    ))?;
-    let value = Bytes::copy_from_slice(value.as_bytes());
+    let value = headers::first(&answered.headers, name, NO_HEADER)?;
     frame.guest.share(value)
 }
+
+const NO_HEADER: HostError = HostError::new(Code::NotFound, "the answer has no such header");
 
 const NO_ANSWER: HostError = HostError::new(
     Code::NotFound,
