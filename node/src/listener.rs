@@ -5,9 +5,11 @@ mod connection;
 mod gate;
 mod guard;
 mod limits;
+mod settings;
 mod stream;
 
 pub use connection::{Connection, current};
 pub use gate::Gate;
-pub use guard::{Guarded, Refusal, Refusals};
+pub use guard::{Guarded, Refusal, Refusals, Shared};
 pub use limits::Limits;
+pub use settings::Settings;

@@ -19,7 +19,6 @@ use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
-use pingora::services::listening::Service;
 use tokio::runtime::Runtime as IoRuntime;
 use tracing::{error, info};
 
@@ -28,7 +27,7 @@ use self::drain::Drain;
 use self::reload::Reloader;
 use crate::config::{self, Config, Parsed};
 use crate::edge::{Compiler, RuntimeError};
-use crate::listener::Guarded;
+use crate::listener::{Gate, Shared};
 use crate::proxy::{AccessLog, Activity, Connector, Proxy, raw_refusal};
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::telemetry::{self, AccessLogWriter, Formats};
@@ -171,14 +170,16 @@ fn serve(
         access_log: Arc::clone(&access_log),
         connector: Connector::new(UPSTREAM_POOL),
     };
-    let limits = Arc::clone(&connection_limits);
-    let guarded = Guarded::new(service(proxy), limits, raw_refusal);
-    let mut service = Service::new("aegis".into(), guarded);
-    sockets.listen(&mut service);
+    let services = sockets.services(&Shared {
+        proxy: Arc::new(service(proxy)),
+        gate: Gate::default(),
+        limits: Arc::clone(&connection_limits),
+        refusals: raw_refusal,
+    });
     let serving = (config, built.resources);
     let reloader = Reloader::new(path, foundation, serving, drain.timeout());
     io.spawn(reloader.run(hangups, snapshot, connection_limits));
-    proxy_runtime.block_on(drain.serve(service, sockets.into_fds(), stops));
+    proxy_runtime.block_on(drain.serve(services, sockets.into_fds(), stops));
     proxy_runtime.shutdown_background();
     access_log.close();
     io.shutdown_background();

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr};
 
 use super::section::Section;
+use crate::listener::Settings;
 
 const FIRST: &str = "write [[listeners]] and below it address = \"0.0.0.0:8080\"";
 const ADDRESS: &str = "write an IP address and port such as \"0.0.0.0:8080\" or \"[::1]:8080\"";
@@ -12,6 +13,8 @@ const ADDRESS: &str = "write an IP address and port such as \"0.0.0.0:8080\" or 
 pub struct Listener {
     /// The address; port 0 is any free one.
     pub address: SocketAddr,
+    /// What it does with its connections.
+    pub settings: Settings,
 }
 
 pub(super) fn read(root: &mut Section<'_>) -> Vec<Listener> {
@@ -26,7 +29,10 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<Listener> {
     let mut seen = BTreeSet::new();
     let read = listeners.iter().filter_map(|listener| {
         let address = listener.table(TABLES, |section| address(section, &mut seen))??;
-        Some(Listener { address })
+        Some(Listener {
+            address,
+            settings: Settings::default(),
+        })
     });
     read.collect()
 }

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use super::connection::{CURRENT, Connection};
 use super::gate::Gate;
 use super::limits::Limits;
+use super::settings::Settings;
 use super::stream::GuardedStream;
 
 /// What a connection is refused for before the proxy has a request.
@@ -31,21 +32,37 @@ pub type Refusals = fn(Refusal) -> Vec<u8>;
 
 /// Wraps the proxy: admits connections and times their clients.
 pub struct Guarded<A> {
-    proxy: Arc<A>,
-    gate: Gate,
-    limits: Arc<ArcSwap<Limits>>,
-    refusals: Refusals,
+    shared: Shared<A>,
+    settings: Settings,
+}
+
+/// What all listeners have in common.
+pub struct Shared<A> {
+    /// Serves the requests of a connection.
+    pub proxy: Arc<A>,
+    /// How many connections there are, of all listeners together.
+    pub gate: Gate,
+    /// May be swapped; they count for connections opened afterwards.
+    pub limits: Arc<ArcSwap<Limits>>,
+    /// How a connection is told why it is refused.
+    pub refusals: Refusals,
+}
+
+impl<A> Clone for Shared<A> {
+    fn clone(&self) -> Self {
+        Self {
+            proxy: Arc::clone(&self.proxy),
+            gate: self.gate.clone(),
+            limits: Arc::clone(&self.limits),
+            refusals: self.refusals,
+        }
+    }
 }
 
 impl<A> Guarded<A> {
-    /// The limits may be swapped; they count for connections opened afterwards.
-    pub fn new(proxy: A, limits: Arc<ArcSwap<Limits>>, refusals: Refusals) -> Self {
-        Self {
-            proxy: Arc::new(proxy),
-            gate: Gate::default(),
-            limits,
-            refusals,
-        }
+    /// One listener.
+    pub fn new(shared: Shared<A>, settings: Settings) -> Self {
+        Self { shared, settings }
     }
 }
 
@@ -56,24 +73,30 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
         mut stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let limits = Limits::clone(&self.limits.load());
+        let Shared {
+            gate,
+            limits,
+            refusals,
+            proxy,
+        } = &self.shared;
+        let limits = Limits::clone(&limits.load());
         let client = client(&stream);
         // A stream without an address counts as one client more.
         let counted = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let Some(place) = self.gate.enter(counted, &limits) else {
-            let answer = (self.refusals)(Refusal::TooManyConnections);
+        let Some(place) = gate.enter(counted, &limits) else {
+            let answer = refusals(Refusal::TooManyConnections);
             stream.write_all(&answer).await.ok();
             AsyncWriteExt::shutdown(&mut stream).await.ok();
             return None;
         };
         let connection = Arc::new(Connection::new(client, limits, place));
-        let guarded = GuardedStream::new(stream, Arc::clone(&connection), self.refusals);
-        let served = self.proxy.process_new(Box::new(guarded), shutdown);
+        let guarded = GuardedStream::new(stream, Arc::clone(&connection), *refusals);
+        let served = proxy.process_new(Box::new(guarded), shutdown);
         CURRENT.scope(connection, served).await
     }
 
     async fn cleanup(&self) {
-        self.proxy.cleanup().await;
+        self.shared.proxy.cleanup().await;
     }
 }
 

@@ -10,6 +10,7 @@ use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::proxy::Activity;
@@ -70,21 +71,25 @@ impl Drain {
     /// once, idle connections too.
     pub(super) async fn serve<A>(
         &self,
-        mut service: Service<A>,
+        services: Vec<Service<A>>,
         sockets: ListenFds,
         mut stops: Stops,
     ) where
         A: ServerApp + Send + Sync + 'static,
     {
         let (stop, stopping) = watch::channel(false);
-        let serving = tokio::spawn(async move {
-            service.start_service(Some(sockets), stopping, 1).await;
-        });
+        let mut serving = JoinSet::new();
+        for mut service in services {
+            let (sockets, stopping) = (Arc::clone(&sockets), stopping.clone());
+            serving.spawn(async move {
+                service.start_service(Some(sockets), stopping, 1).await;
+            });
+        }
         stops.next().await;
         self.activity.drain();
         // Fails only if nothing serves any more.
         stop.send(true).ok();
-        serving.await.ok();
+        while serving.join_next().await.is_some() {}
         self.drain(&mut stops).await;
     }
 }

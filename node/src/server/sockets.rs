@@ -12,10 +12,17 @@ use tracing::info;
 
 use super::RunError;
 use crate::config::Listener;
+use crate::listener::{Guarded, Settings, Shared};
 
-/// Open sockets and their addresses.
+/// Open sockets, their addresses and what to do with their connections.
 pub(super) struct Sockets {
-    open: Vec<(SocketAddr, TcpListener)>,
+    open: Vec<Socket>,
+}
+
+struct Socket {
+    address: SocketAddr,
+    listener: TcpListener,
+    settings: Settings,
 }
 
 /// Opens every listener. A port of 0 becomes a free one.
@@ -24,33 +31,42 @@ pub(super) fn bind(listeners: &[Listener]) -> Result<Sockets, RunError> {
     Ok(Sockets { open })
 }
 
-fn open(listener: &Listener) -> Result<(SocketAddr, TcpListener), RunError> {
+fn open(listener: &Listener) -> Result<Socket, RunError> {
     let address = listener.address;
     let failed = |source| RunError::Listen { address, source };
     let socket = TcpListener::bind(address).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
-    Ok((socket.local_addr().map_err(failed)?, socket))
+    Ok(Socket {
+        address: socket.local_addr().map_err(failed)?,
+        listener: socket,
+        settings: listener.settings.clone(),
+    })
 }
 
 impl Sockets {
     /// Their addresses, with the ports that the system chose.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.open.iter().map(|(address, _)| *address).collect()
+        self.open.iter().map(|socket| socket.address).collect()
     }
 
-    /// Makes `service` serve them.
-    pub(super) fn listen<A>(&self, service: &mut Service<A>) {
-        for (address, _) in &self.open {
-            service.add_tcp(&address.to_string());
+    /// A service for each.
+    pub(super) fn services<A>(&self, shared: &Shared<A>) -> Vec<Service<Guarded<A>>> {
+        let service = |socket: &Socket| {
+            let address = socket.address.to_string();
+            let guarded = Guarded::new(shared.clone(), socket.settings.clone());
+            let mut service = Service::new(address.clone(), guarded);
+            service.add_tcp(&address);
             info!(%address, "listening");
-        }
+            service
+        };
+        self.open.iter().map(service).collect()
     }
 
     /// Hands the sockets over to the library, which finds them by their address.
     pub(super) fn into_fds(self) -> ListenFds {
         let mut fds = Fds::new();
-        for (address, socket) in self.open {
-            fds.add(address.to_string(), socket.into_raw_fd());
+        for socket in self.open {
+            fds.add(socket.address.to_string(), socket.listener.into_raw_fd());
         }
         Arc::new(Mutex::new(fds))
     }
