@@ -73,7 +73,8 @@ build-tools:
 	@scripts/install.sh cc cmake wasm
 
 test-tools:
-	@scripts/install.sh cc cmake wasm redis-server
+	@scripts/install.sh cc cmake wasm redis-server \
+		curl h2load nghttp openssl slowhttptest python3-grpcio python3-websockets
 
 bench-tools:
 	@scripts/install.sh cc cmake wasm wrk redis-server

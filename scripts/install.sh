@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what is named and missing: cc, cmake, redis-server, wrk (packages of Debian and Ubuntu),
-# wasm (the Rust target that functions are built for). Does nothing if nothing is missing.
+# Installs what is named and missing: cc, cmake, curl, h2load, nghttp, openssl, redis-server,
+# slowhttptest, wrk and python3-* (packages of Debian and Ubuntu), wasm (the Rust target that
+# functions are built for). Does nothing if nothing is missing.
 set -eu
 
 WASM=wasm32-unknown-unknown
@@ -33,6 +34,10 @@ has_wasm() {
     [ -d "$(rustc --print target-libdir --target "$WASM")" ]
 }
 
+has_python() {
+    /usr/bin/python3 -c "import $1" 2>/dev/null
+}
+
 install_wasm() {
     command -v rustup >/dev/null ||
         fail "missing: the Rust target $WASM; without rustup it comes with the system's Rust"
@@ -46,6 +51,9 @@ for name in "$@"; do
     case $name in
         wasm) has_wasm || install_wasm ;;
         cc) command -v cc >/dev/null || packages="$packages gcc libc6-dev" ;;
+        h2load | nghttp) command -v "$name" >/dev/null || packages="$packages nghttp2-client" ;;
+        python3-grpcio) has_python grpc || packages="$packages $name" ;;
+        python3-websockets) has_python websockets || packages="$packages $name" ;;
         *) command -v "$name" >/dev/null || packages="$packages $name" ;;
     esac
 done
