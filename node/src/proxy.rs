@@ -159,11 +159,6 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
             .action
             .as_ref()
             .map_or(u64::MAX, |action| action.body_size);
-        let limit = match context.request_edits.body {
-            // The function's own limits are what holds its body.
-            Some(_) => u64::MAX,
-            None => limit,
-        };
         if let Err(code) = body::count(context, piece.as_ref().map_or(0, Bytes::len), limit) {
             context.error = Some(code);
             return Error::err(error::BODY_TOO_LARGE);
@@ -296,15 +291,11 @@ async fn run(
         }
         Outcome::Forward(forwarded) => {
             let replaced = forwarded.request_edits.body.clone();
-            let exchange = Exchange::of(chain, connector);
             keep(context, chain, forwarded);
-            match exchange {
+            match Exchange::of(chain, connector, (replaced, buffered)) {
                 // On the heap: other requests need no room for it.
-                Some(exchange) => {
-                    let bodies = (replaced, buffered);
-                    Box::pin(exchange.run(session, context, bodies)).await
-                }
-                None => hand_over(session, context, (replaced, buffered)).await,
+                Some(exchange) => Box::pin(exchange.run(session, context)).await,
+                None => Ok(Next::Forward),
             }
         }
         Outcome::Fail(fault) => Ok(Next::Refused(ErrorCode::Function(fault))),
@@ -317,18 +308,4 @@ fn keep(context: &mut Context, chain: &Chain, forwarded: Forwarded) {
     context.edits = forwarded.edits;
     context.request_edits = forwarded.request_edits;
     context.forwarded = chain.has_response_phase().then_some(forwarded.request);
-}
-
-/// Leaves the request to the library, with the body that goes to the upstream.
-async fn hand_over(
-    session: &mut Session,
-    context: &Context,
-    (replaced, buffered): (Option<Bytes>, Buffered),
-) -> Result<Next> {
-    let ready = match (replaced, buffered) {
-        (Some(body), _) => body::replace(session, context, &body).await?,
-        (None, Buffered::Body(body)) => body::rewind(session, context, &body).await,
-        (None, Buffered::Nothing | Buffered::Refused(_)) => Ok(()),
-    };
-    Ok(ready.map_or_else(Next::Refused, |()| Next::Forward))
 }

@@ -1,6 +1,6 @@
 //! `body = "request"`: the guest gets the whole body, and the upstream still gets it intact.
 
-use crate::harness::{Answer, Node, Origin, Request, answers, module, node};
+use crate::harness::{Answer, Gate, Node, Origin, Request, answers, module, node};
 
 const SIZES: [usize; 6] = [0, 1, 65_535, 65_536, 65_537, 1 << 20];
 
@@ -147,4 +147,25 @@ fn a_body_that_the_edges_memory_has_no_room_for_is_503() {
         assert_eq!(node.send(&request).error(), (503, "overloaded"));
     }
     assert_eq!(node.send(&both(&pattern(1000))[0]).status, 200);
+}
+
+#[test]
+fn an_answer_to_a_buffered_body_streams_as_on_other_routes() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let origin = Origin::start(move |_| {
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        let first = format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+        Answer::halves(first, &held, "later")
+    });
+    let node = forwarding(&origin, "");
+    let mut connection = node.connect();
+    let request = Request::new("POST", "/").header("Accept-Encoding", "br");
+    connection.send(&request.body(b"hello").bytes());
+    assert_eq!(connection.read_head().unwrap().0, 103);
+    assert_eq!(connection.read_head().unwrap().0, 200);
+    assert_eq!(connection.read_bytes(5), b"first");
+    gate.open();
+    assert_eq!(connection.read_bytes(5), b"later");
+    assert_eq!(origin.last().all("accept-encoding"), ["br"]);
 }

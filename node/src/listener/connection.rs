@@ -1,13 +1,9 @@
 //! What the guard of a connection and the proxy tell each other about it.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
-
-use bytes::Bytes;
-use parking_lot::Mutex;
 
 use super::gate::Place;
 use super::limits::Limits;
@@ -45,10 +41,6 @@ pub struct Connection {
     waited: AtomicU64,
     /// Bytes of the body received.
     received: AtomicU64,
-    /// Read again before anything else from the client.
-    playback: Mutex<VecDeque<Bytes>>,
-    /// Whether there is any, so that ordinary reads take no lock.
-    plays_back: AtomicBool,
     pub(super) limits: Limits,
     _place: Place,
 }
@@ -63,8 +55,6 @@ impl Connection {
             phase: AtomicU8::new(Phase::Idle as u8),
             waited: AtomicU64::new(0),
             received: AtomicU64::new(0),
-            playback: Mutex::default(),
-            plays_back: AtomicBool::new(false),
             limits,
             _place: place,
         }
@@ -95,32 +85,6 @@ impl Connection {
     /// The answer is out; the next byte starts a new request.
     pub fn request_done(&self) {
         self.enter(Phase::Idle);
-    }
-
-    /// The next reads yield `pieces`, then what is played back already, then what the client
-    /// sends.
-    pub fn play_back(&self, pieces: [Bytes; 3]) {
-        let mut playback = self.playback.lock();
-        for piece in pieces.into_iter().rev().filter(|piece| !piece.is_empty()) {
-            playback.push_front(piece);
-        }
-        self.plays_back
-            .store(!playback.is_empty(), Ordering::Release);
-    }
-
-    /// At most `limit` bytes of what is played back; `None` when there is nothing.
-    pub(super) fn played_back(&self, limit: usize) -> Option<Bytes> {
-        if !self.plays_back.load(Ordering::Acquire) {
-            return None;
-        }
-        let mut playback = self.playback.lock();
-        let mut piece = playback.pop_front()?;
-        if piece.len() > limit {
-            playback.push_front(piece.split_off(limit));
-        }
-        self.plays_back
-            .store(!playback.is_empty(), Ordering::Release);
-        Some(piece)
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -178,20 +142,6 @@ mod tests {
         assert!(connection.body_is_too_slow());
         connection.count_body(1 << 20, Duration::from_secs(1));
         assert!(!connection.body_is_too_slow(), "it caught up");
-    }
-
-    #[test]
-    fn what_is_played_back_comes_in_order_and_ends() {
-        let connection = connection();
-        assert_eq!(connection.played_back(10), None);
-        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
-        connection.play_back([bytes("abcdef"), bytes(""), bytes("next")]);
-        assert_eq!(connection.played_back(4), Some(bytes("abcd")));
-        connection.play_back([bytes("in "), bytes("front"), bytes("")]);
-        for expected in ["in ", "fron", "t", "ef", "next"] {
-            assert_eq!(connection.played_back(4), Some(bytes(expected)));
-        }
-        assert_eq!(connection.played_back(4), None);
     }
 
     #[test]

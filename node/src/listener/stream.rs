@@ -134,10 +134,6 @@ impl AsyncRead for GuardedStream {
         if phase == Phase::Header && this.header_bytes > this.connection.limits.header_size {
             return this.refuse(Refusal::HeaderTooLarge, context);
         }
-        if let Some(piece) = this.connection.played_back(buffer.remaining()) {
-            buffer.put_slice(&piece);
-            return Poll::Ready(this.received(phase, piece.len()));
-        }
         let before = buffer.filled().len();
         match Pin::new(&mut this.inner).poll_read(context, buffer) {
             Poll::Ready(Ok(())) => {

@@ -46,7 +46,7 @@ pub(super) fn begin(session: &mut Session, context: &Context, draining: bool) {
 
 /// What the library is told for each request. Keep-alive stays as the client asked for it:
 /// the listener times what is idle, and what does not take its answer.
-pub(super) fn settle(session: &mut Session, limits: &Limits) {
+fn settle(session: &mut Session, limits: &Limits) {
     session.set_read_timeout(Some(limits.body_timeout));
     // A client may send its next request before it has this one's answer.
     session.set_pipelining_enabled(true);

@@ -1,24 +1,18 @@
 //! Request bodies: counted as they pass, or read in full for the functions that ask.
 
-use std::io::Cursor;
-
 use bytes::{Bytes, BytesMut};
-use http::Version;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use pingora::Result;
-use pingora::http::RequestHeader;
-use pingora::protocols::http::ServerSession;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
-use super::admit::settle;
 use super::context::Context;
 use super::error::ErrorCode;
 use super::request::{content_length, expects_continue};
+use super::respond;
 use crate::edge::{Chain, Hold};
 use crate::listener::Connection;
-
-/// Room for an ordinary header.
-const HEADER_ROOM: usize = 1024;
 
 /// Room made at once for a body: clients may announce more than they send.
 const BEGUN: u64 = 64 * 1024;
@@ -142,25 +136,6 @@ pub(super) fn exact(body: BytesMut) -> Bytes {
     }
 }
 
-/// Puts the body that a function has set in the place of the client's, of which the rest is
-/// read and dropped.
-///
-/// # Errors
-/// When the client is gone.
-pub(super) async fn replace(
-    session: &mut Session,
-    context: &Context,
-    body: &Bytes,
-) -> Result<Result<(), ErrorCode>> {
-    if let Err(code) = drop_rest(session, context).await? {
-        return Ok(Err(code));
-    }
-    if reframe(session.req_header_mut(), body.len()).is_err() {
-        return Ok(Err(ErrorCode::Internal));
-    }
-    Ok(rewind(session, context, body).await)
-}
-
 /// Reads what is left of the client's body, which goes nowhere, within the route's limit.
 ///
 /// # Errors
@@ -187,13 +162,8 @@ pub(super) async fn invite(session: &mut Session) -> Result<()> {
     if !expects_continue(session.req_header()) {
         return Ok(());
     }
-    // The library takes this for the answer, and would close the connection after one that is
-    // sent before the body is there.
-    let keepalive = session.get_keepalive();
-    let sent = session.write_continue_response().await;
-    sent.map_err(|error| error.into_down())?;
-    session.set_keepalive(keepalive);
-    Ok(())
+    let go_on = ResponseHeader::build(StatusCode::CONTINUE, Some(0))?;
+    respond::interim(session, Box::new(go_on)).await
 }
 
 /// Reads the body to its end, at most `limit` bytes of it. `keep` is false when there is no
@@ -243,77 +213,6 @@ fn unreadable(
         Some(code) => Ok(Err(code)),
         None => Err(error),
     }
-}
-
-/// Lets the library read the request once more, with the buffered body.
-///
-/// A body that was read before proxying is forwarded only from the library's retry
-/// buffer, which ends at 64 KiB. So the connection plays the whole request back, header
-/// included, framed by its length, and the library forwards it like any other. What the
-/// client has sent past it is played back too.
-pub(super) async fn rewind(
-    session: &mut Session,
-    context: &Context,
-    body: &Bytes,
-) -> Result<(), ErrorCode> {
-    let connection = context.connection.as_ref().ok_or(ErrorCode::Internal)?;
-    let keepalive = session.get_keepalive();
-    let head = head(session.req_header());
-    if !read_again(session, connection, head, body).await {
-        return Err(ErrorCode::Internal);
-    }
-    settle(session, &context.snapshot.limits);
-    if keepalive.is_none() {
-        session.set_keepalive(None);
-    }
-    Ok(())
-}
-
-/// Replaces the library's session by another one on the same connection. `false` leaves
-/// one without a connection.
-async fn read_again(
-    session: &mut Session,
-    connection: &Connection,
-    head: Bytes,
-    body: &Bytes,
-) -> bool {
-    // Whatever happens next, the log wants a request to tell of.
-    let mut meanwhile = ServerSession::new_http1(Box::new(Cursor::new(head.to_vec())));
-    if !meanwhile.read_request().await.unwrap_or(false) {
-        return false;
-    }
-    meanwhile.set_keepalive(None);
-    // The library would close the connection here if the client asked for that.
-    session.req_header_mut().remove_header(&CONNECTION);
-    session.set_keepalive(Some(0));
-    let first = std::mem::replace(&mut *session.downstream_session, meanwhile);
-    let Ok(Some(kept)) = first.finish().await else {
-        return false;
-    };
-    let (stream, past) = kept.into_parts();
-    let past = past.map(BytesMut::freeze).unwrap_or_default();
-    connection.play_back([head, body.clone(), past]);
-    let mut second = ServerSession::new_http1(stream);
-    if !second.read_request().await.unwrap_or(false) {
-        return false;
-    }
-    *session.downstream_session = second;
-    true
-}
-
-/// The request's header as HTTP/1 sends it.
-fn head(header: &RequestHeader) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(HEADER_ROOM);
-    bytes.extend_from_slice(header.method.as_str().as_bytes());
-    bytes.extend_from_slice(b" ");
-    bytes.extend_from_slice(header.raw_path());
-    bytes.extend_from_slice(match header.version {
-        Version::HTTP_10 => b" HTTP/1.0\r\n",
-        _ => b" HTTP/1.1\r\n",
-    });
-    header.header_to_h1_wire(&mut bytes);
-    bytes.extend_from_slice(b"\r\n");
-    bytes.freeze()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The exchange with a backend where a function wants to see the body of the answer.
+//! The exchange with a backend where functions have to do with a body.
 //!
-//! The library passes an answer's header on before it has read the body, and its body filters
-//! cannot wait. So the node carries these requests itself: it sends the request, reads the
-//! answer as far as the functions get it, runs them, and writes what they made of it.
+//! The library passes an answer's header on before it has read the body, its body filters cannot
+//! wait, and of a request's body it sends on what it has read itself. So the node carries these
+//! requests: it sends what the functions made of the request, reads the answer as far as they
+//! get it, runs them, and writes what they made of it.
 
 mod answer;
 mod connection;
@@ -11,8 +12,9 @@ mod header;
 mod upload;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use pingora::Result;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
 pub use self::connection::Connector;
@@ -24,43 +26,66 @@ use super::body::{self, Buffered};
 use super::context::Context;
 use super::error::ErrorCode;
 use super::{Next, phase, respond, response, watch};
-use crate::edge::{Chain, Response};
+use crate::edge::{Chain, ResponseBody};
 
 /// What an exchange needs besides the request.
 pub(super) struct Exchange<'a> {
     connector: &'a Connector,
     chain: &'a Chain,
-    /// Bytes of the answer's body that functions get.
-    limit: usize,
+    /// The request's, if it is there already.
+    body: RequestBody,
+    /// Bytes of the answer's body that functions get; `None` if none asks for it.
+    limit: Option<usize>,
+}
+
+/// What goes to the backend as the request's body.
+enum RequestBody {
+    /// What the client sends.
+    Clients,
+    /// The client's, of which all is here.
+    Buffered(Bytes),
+    /// A function's, in the client's place.
+    Replaced(Bytes),
 }
 
 impl<'a> Exchange<'a> {
-    /// `None` if no function of the chain asks for the answer's body.
-    pub(super) fn of(chain: &'a Chain, connector: &'a Connector) -> Option<Self> {
-        Some(Self {
+    /// For a request whose answer's body functions want to see, or whose own body is not the
+    /// client's stream any more; `None` for others, which the library carries.
+    pub(super) fn of(
+        chain: &'a Chain,
+        connector: &'a Connector,
+        (replaced, buffered): (Option<Bytes>, Buffered),
+    ) -> Option<Self> {
+        let body = match (replaced, buffered.body()) {
+            (Some(body), _) => RequestBody::Replaced(body),
+            (None, Some(body)) => RequestBody::Buffered(body),
+            (None, None) => RequestBody::Clients,
+        };
+        let limit = chain.response_body_limit();
+        let ours = limit.is_some() || !matches!(body, RequestBody::Clients);
+        ours.then_some(Self {
             connector,
             chain,
-            limit: chain.response_body_limit()?,
+            body,
+            limit,
         })
     }
 
-    /// Carries the request to a backend and the answer, past the functions, to the client. The
-    /// body is the one that a function has set, or the buffered one, or streams from the client.
+    /// Carries the request to a backend and the answer, past the functions, to the client.
     ///
     /// # Errors
     /// What `fail_to_proxy` is to answer, as on the library's own way.
     pub(super) async fn run(
-        self,
+        mut self,
         session: &mut Session,
         context: &mut Context,
-        (replaced, buffered): (Option<Bytes>, Buffered),
     ) -> Result<Next> {
-        if replaced.is_some()
+        if matches!(self.body, RequestBody::Replaced(_))
             && let Err(code) = body::drop_rest(session, context).await?
         {
             return Ok(Next::Refused(code));
         }
-        let body = replaced.or_else(|| buffered.body());
+        let body = std::mem::replace(&mut self.body, RequestBody::Clients);
         let mut upload = upload(session, context, body);
         let (mut connection, mut header) = self.ask(session, context, &mut upload).await?;
         upload.keep_nothing();
@@ -76,8 +101,8 @@ impl<'a> Exchange<'a> {
         if body.is_whole() {
             self.leave(&mut rest, &mut upload).await;
         }
-        let response = phase::response(context, &header, body.for_functions());
-        if let Err(code) = self.judge(session, context, &mut upload, response).await? {
+        let seen = (&*header, body.for_functions());
+        if let Err(code) = self.judge(session, context, &mut upload, seen).await? {
             return Ok(Next::Refused(code));
         }
         upload.hold_until_over(context.body_hold.take());
@@ -106,7 +131,10 @@ impl<'a> Exchange<'a> {
     ) -> Result<(Connection, Box<ResponseHeader>)> {
         loop {
             let mut connection = self.connect(session, context).await?;
-            let mut error = match try_once(session, context, &mut connection, upload).await {
+            // Functions cannot read what is compressed.
+            let coding = self.limit.map(|_| HeaderValue::from_static("identity"));
+            let header = header::upstream(session, context, upload.framing(), coding)?;
+            let mut error = match try_once(session, header, &mut connection, upload).await {
                 Ok(header) => return Ok((connection, header)),
                 Err(error) => error,
             };
@@ -139,18 +167,19 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Runs the functions over the answer, for as long as the client is there. The request is
-    /// not kept for longer.
+    /// Runs the functions that see the answer, for as long as the client is there. The request
+    /// is not kept for longer.
     async fn judge(
         &self,
         session: &mut Session,
         context: &mut Context,
         upload: &mut Upload,
-        response: Response,
+        (header, body): (&ResponseHeader, ResponseBody),
     ) -> Result<Result<(), ErrorCode>> {
         let Some(request) = context.forwarded.take() else {
-            return Ok(Err(ErrorCode::Internal));
+            return Ok(Ok(()));
         };
+        let response = phase::response(context, header, body);
         let hold = context.hold.get_or_insert_with(|| self.chain.hold());
         let outcome = {
             let records = &mut context.records;
@@ -178,10 +207,10 @@ impl<'a> Exchange<'a> {
     }
 }
 
-fn upload(session: &mut Session, context: &Context, body: Option<Bytes>) -> Upload {
+fn upload(session: &mut Session, context: &Context, body: RequestBody) -> Upload {
     match body {
-        Some(body) => Upload::buffered(body),
-        None => {
+        RequestBody::Buffered(body) | RequestBody::Replaced(body) => Upload::buffered(body),
+        RequestBody::Clients => {
             let action = context.action.as_ref();
             let limit = action.map_or(u64::MAX, |action| action.body_size);
             Upload::streamed(session, context.connection.clone(), limit)
@@ -192,11 +221,10 @@ fn upload(session: &mut Session, context: &Context, body: Option<Bytes>) -> Uplo
 /// Sends the request on this connection and reads the header of the answer.
 async fn try_once(
     session: &mut Session,
-    context: &Context,
+    header: RequestHeader,
     connection: &mut Connection,
     upload: &mut Upload,
 ) -> Result<Box<ResponseHeader>> {
-    let header = header::upstream(session, context, upload.framing())?;
     connection.send_header(header).await?;
     upload.start(session, connection).await?;
     answer::header(session, connection, upload).await

@@ -145,6 +145,17 @@ pub(super) async fn write(
     Ok(())
 }
 
+/// Sends an interim answer; clients that know none get none.
+pub(super) async fn interim(session: &mut Session, header: Box<ResponseHeader>) -> Result<()> {
+    // The library takes it for the answer, and would close the connection after one that is
+    // sent before the body is there.
+    let keepalive = session.get_keepalive();
+    let sent = session.as_downstream_mut().write_response_header(header);
+    sent.await.map_err(|error| error.into_down())?;
+    session.set_keepalive(keepalive);
+    Ok(())
+}
+
 /// Of the answer, once its header is out; interim answers do not count.
 pub(super) fn status(session: &Session) -> Option<StatusCode> {
     let status = session.response_written()?.status;

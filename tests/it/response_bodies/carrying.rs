@@ -56,6 +56,9 @@ fn the_backend_sees_what_it_sees_on_other_routes() {
         module = "f.wasm"
         response_entry = "handle_response"
         body = "response"
+        [functions.b]
+        module = "f.wasm"
+        body = "request"
         [upstreams.origin]
         backends = ["{origin}"]
         [[routes]]
@@ -63,11 +66,16 @@ fn the_backend_sees_what_it_sees_on_other_routes() {
         functions = ["f"]
         upstream = "origin"
         [[routes]]
+        path_prefix = "/buffered"
+        functions = ["b"]
+        upstream = "origin"
+        [[routes]]
         upstream = "origin""#;
     let node = node(toml)
         .set("origin", &origin.address)
         .wasm("f", on_response(MEASURE))
         .start();
+    let is_framing = |name: &str| name == "content-length" || name == "transfer-encoding";
     for request in [
         "GET /PATH/a/../b?q=%20 HTTP/1.1\r\nHost: shop.test:80\r\nX-A: 1\r\nx-a: 2\r\nConnection: x-hop\r\nX-Hop: 1\r\nTE: trailers\r\nKeep-Alive: timeout=5\r\nProxy-Authorization: p\r\nX-Forwarded-For: 9.9.9.9\r\nAccept-Encoding: identity\r\n\r\n",
         "POST /PATH HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nAccept-Encoding: identity\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nbody",
@@ -75,7 +83,7 @@ fn the_backend_sees_what_it_sees_on_other_routes() {
         "DELETE /PATH HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nAccept-Encoding: identity\r\n\r\n",
         "GET /PATH HTTP/1.0\r\nAccept-Encoding: identity\r\n\r\n",
     ] {
-        let seen: Vec<_> = ["/other", "/seen"]
+        let seen: Vec<_> = ["/other", "/seen", "/buffered"]
             .map(|path| {
                 node.raw(request.replace("/PATH", path).as_bytes()).unwrap();
                 let mut received = origin.last();
@@ -87,6 +95,13 @@ fn the_backend_sees_what_it_sees_on_other_routes() {
                     }
                 }
                 received.headers.sort();
+                if path == "/buffered" && request.contains("chunked") {
+                    // Its length is known by now.
+                    let framing = ("transfer-encoding".to_owned(), "chunked".to_owned());
+                    received.headers.retain(|(name, _)| !is_framing(name));
+                    received.headers.push(framing);
+                    received.headers.sort();
+                }
                 (
                     received.method,
                     received.target,
@@ -96,6 +111,7 @@ fn the_backend_sees_what_it_sees_on_other_routes() {
             })
             .into();
         assert_eq!(seen[0], seen[1], "{request}");
+        assert_eq!(seen[0], seen[2], "{request}");
     }
 }
 

@@ -10,9 +10,9 @@ use pingora::{Error, ErrorType, Result};
 use super::connection::Connection;
 use super::upload::Upload;
 use crate::edge::{Hold, ResponseBody};
-use crate::proxy::body;
 use crate::proxy::request::content_length;
 use crate::proxy::respond::has_body;
+use crate::proxy::{body, respond};
 
 /// Interim answers (1xx) before the answer proper; further ones are a fault of the backend.
 const MAX_INTERIM: usize = 16;
@@ -77,6 +77,10 @@ pub(super) async fn header(
         if header.status == StatusCode::SWITCHING_PROTOCOLS || interim > MAX_INTERIM {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
+        // The node has told the client itself to go on.
+        if header.status != StatusCode::CONTINUE {
+            respond::interim(session, header).await?;
+        }
     }
 }
 
@@ -88,14 +92,17 @@ fn has_plain_framing(headers: &HeaderMap) -> bool {
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-/// Reads the body, if it is one to be buffered, at most `limit` bytes of it; `None` when
-/// `hold` has no room for them.
+/// Reads the body, if it is one to be buffered, at most `limit` bytes of it; `None`
+/// when `hold` has no room for them. Without a limit nobody wants to see it.
 pub(super) async fn body(
     session: &mut Session,
     (connection, upload): (&mut Connection, &mut Upload),
     header: &ResponseHeader,
-    (limit, hold): (usize, &Hold),
+    (limit, hold): (Option<usize>, &Hold),
 ) -> Result<Option<Body>> {
+    let Some(limit) = limit else {
+        return Ok(Some(Body::Begun(Bytes::new(), Unbuffered::Streams)));
+    };
     if let Some(reason) = unbuffered(&session.req_header().method, header, limit) {
         return Ok(Some(Body::Begun(Bytes::new(), reason)));
     }

@@ -40,7 +40,7 @@ const PROTECTED: [HeaderName; 4] = [
 /// Names in `Connection`, as many as the library takes.
 const MAX_NOMINATED: usize = 9;
 
-/// The header for this attempt.
+/// The header for this attempt; `coding` is the only one that the answer may have.
 ///
 /// # Errors
 /// When the client's `Connection` asks for what it must not.
@@ -48,6 +48,7 @@ pub(super) fn upstream(
     session: &Session,
     context: &Context,
     framing: Framing,
+    coding: Option<HeaderValue>,
 ) -> Result<RequestHeader> {
     let received = session.req_header();
     let mut header = received.clone();
@@ -55,8 +56,9 @@ pub(super) fn upstream(
     strip(&mut header).map_err(|error| error.into_down())?;
     // The node has answered it.
     header.remove_header(&EXPECT);
-    // Functions cannot read what is compressed.
-    header.insert_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+    if let Some(coding) = coding {
+        header.insert_header(ACCEPT_ENCODING, coding)?;
+    }
     forward::add_headers(&mut header, received.version, context)?;
     match framing {
         Framing::Nothing => {}
