@@ -24,6 +24,7 @@ mod failure;
 mod file;
 mod function;
 mod headers;
+mod health;
 mod limits;
 mod listener;
 mod name;

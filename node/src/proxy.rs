@@ -101,12 +101,12 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
 
     async fn upstream_peer(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         context: &mut Box<Context>,
     ) -> Result<Box<HttpPeer>> {
         // Another attempt sends the body again.
         context.received = 0;
-        backend::pick(context)
+        backend::pick(context, session.req_header())
     }
 
     fn fail_to_connect(

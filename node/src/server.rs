@@ -132,7 +132,10 @@ fn build(
 ) -> Result<(Config, Built), RunError> {
     let built = build::build(&parsed.config, None, io.handle(), compiler);
     match (parsed.problems.is_empty(), built) {
-        (true, Ok(built)) => Ok((parsed.config, built)),
+        (true, Ok(built)) => {
+            io.block_on(routes::answered(&built.resources.upstreams));
+            Ok((parsed.config, built))
+        }
         (_, built) => {
             let later = built.err().unwrap_or_default();
             for problem in check::sorted(parsed.problems, later) {

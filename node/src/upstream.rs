@@ -1,66 +1,85 @@
 //! Upstreams: named groups of backends, and which of them takes a request.
 
 mod backend;
+mod balance;
+mod check;
+mod key;
+mod members;
+mod names;
 mod settings;
+mod standing;
+mod task;
 
-use std::collections::BTreeSet;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
-use pingora::lb::Backend as Weighted;
-use pingora::lb::selection::{BackendIter as _, BackendSelection as _, RoundRobin};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{info, warn};
 
 pub use backend::{Backend, Lease};
-pub use settings::{BackendSettings, Settings};
+pub use balance::{Choice, Unavailable};
+pub use key::{Caller, HashBy, HashByError};
+pub use settings::{BackendSettings, Balance, Ejection, HealthCheck, Probe, Settings};
+
+use self::check::Prober;
+use self::members::{Member, Members};
+use self::task::Task;
+
+/// How long a start or a reload waits for the first answers about names.
+const FIRST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// A group of backends that serve the same content.
 pub struct Upstream {
-    name: String,
-    /// Furthest attempts after a connect failure.
-    retries: usize,
-    backends: Vec<Arc<Backend>>,
-    /// Weighted round robin over the same backends.
-    ring: Arc<RoundRobin>,
+    name: Arc<str>,
+    settings: Arc<Settings>,
+    members: ArcSwap<Members>,
+    /// What is known of each entry of the settings; locked to change `members`.
+    addresses: Mutex<Vec<Vec<IpAddr>>>,
+    /// `None` without health checks.
+    prober: Option<Arc<Prober>>,
+    names: OnceLock<Vec<Task>>,
+    /// Names that were not answered for yet.
+    unanswered: watch::Sender<usize>,
 }
 
-/// Why no backend can take a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unavailable {
-    /// Each one has as many requests as its `connections`.
-    Full,
-    /// Each one was tried already.
-    Exhausted,
-}
-
-/// A backend's name has no address.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot resolve {host}: {source}")]
-pub struct ResolveError {
-    host: String,
-    source: std::io::Error,
-}
+// === impl Upstream ===
 
 impl Upstream {
-    /// Resolves the backends' names; a name with several addresses is several backends.
-    ///
-    /// # Errors
-    /// When a name cannot be resolved.
-    pub fn new(name: &str, settings: &Settings) -> Result<Self, ResolveError> {
-        let mut backends = Vec::new();
-        let mut weighted = BTreeSet::new();
-        for backend in &settings.backends {
-            for address in resolve(backend)? {
-                let shared = Arc::new(Backend::new(address, settings));
-                backends.push(Arc::clone(&shared));
-                weighted.insert(ring_entry(address, backend.weight, shared));
-            }
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            retries: settings.retries,
-            backends,
-            ring: Arc::new(RoundRobin::build(&weighted)),
-        })
+    /// Follows the backends' names and checks their health in the background, if there is
+    /// anything to follow or check; then it must be called within a runtime.
+    pub fn new(name: &str, settings: &Settings) -> Arc<Self> {
+        let literal = |entry: &BackendSettings| entry.host.parse().ok();
+        let addresses: Vec<Vec<IpAddr>> = settings
+            .backends
+            .iter()
+            .map(|entry| Vec::from_iter(literal(entry)))
+            .collect();
+        let unknown = |(_, known): &(usize, &Vec<IpAddr>)| known.is_empty();
+        let names = (0..).zip(&addresses).filter(unknown);
+        let names: Vec<usize> = names.map(|(at, _)| at).collect();
+        let upstream = Arc::new_cyclic(|this| {
+            let upstream = Self {
+                name: name.into(),
+                settings: Arc::new(settings.clone()),
+                members: ArcSwap::default(),
+                addresses: Mutex::new(addresses),
+                prober: settings.health_check.clone().map(Prober::new),
+                names: OnceLock::new(),
+                unanswered: watch::Sender::new(names.len()),
+            };
+            upstream.renew(this, &upstream.addresses.lock(), None);
+            upstream
+        });
+        // Not before it is there to be told.
+        upstream.names.get_or_init(|| {
+            let this = Arc::downgrade(&upstream);
+            names.iter().map(|at| names::follow(&this, *at)).collect()
+        });
+        upstream
     }
 
     /// Its name in the configuration.
@@ -68,146 +87,123 @@ impl Upstream {
         &self.name
     }
 
-    /// Furthest attempts after a connect failure.
-    pub fn retries(&self) -> usize {
-        self.retries
+    /// Whether it is what these settings ask for.
+    pub fn suits(&self, settings: &Settings) -> bool {
+        *self.settings == *settings
     }
 
-    /// The next backend in turn that is not full and not among `tried`.
+    /// Furthest attempts after a connect failure.
+    pub fn retries(&self) -> usize {
+        self.settings.retries
+    }
+
+    /// Returns once each name has been asked for, but after a few seconds in any case.
+    pub async fn answered(&self) {
+        let mut unanswered = self.unanswered.subscribe();
+        let answered = unanswered.wait_for(|count| *count == 0);
+        timeout(FIRST_ANSWERS, answered).await.map(drop).ok();
+    }
+
+    /// Ends what goes on in the background: nothing new will be sent there.
+    pub fn retire(&self) {
+        self.names.get().into_iter().flatten().for_each(Task::stop);
+        for member in self.members.load().list() {
+            member.stop_checks();
+        }
+    }
+
+    /// The backend that is to take a request.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn pick(&self, tried: &[SocketAddr]) -> Result<Lease, Unavailable> {
-        let untried = |backend: &&Arc<Backend>| !tried.contains(&backend.address());
-        // The turns of one that cannot take a request go to those next in turn, not all to
-        // the same one.
-        for _ in &self.backends {
-            let mut turn = self.ring.iter(b"");
-            let backend = turn.next().and_then(|entry| entry.ext.get());
-            if let Some(lease) = backend.filter(untried).and_then(Lease::take) {
-                return Ok(lease);
-            }
-        }
-        let others = self.backends.iter().filter(untried);
-        let count = others.clone().count();
-        if count == 0 {
-            return Err(Unavailable::Exhausted);
-        }
-        // From a random one on, so that none inherits all of another's turns.
-        let mut turns = others.cycle().skip(fastrand::usize(..count)).take(count);
-        turns.find_map(Lease::take).ok_or(Unavailable::Full)
+    pub fn pick(&self, choice: &Choice<'_>) -> Result<Lease, Unavailable> {
+        choice.among(&self.members.load(), &self.settings.balance)
     }
 
     /// Whether a backend not among `tried` could take a request now.
     pub fn has_other(&self, tried: &[SocketAddr]) -> bool {
-        self.backends
-            .iter()
-            .any(|backend| backend.has_room() && !tried.contains(&backend.address()))
+        self.members.load().list().iter().any(|member| {
+            let backend = &member.backend;
+            let up = backend.standing().is_up() && backend.has_room();
+            up && !tried.contains(&backend.address())
+        })
     }
-}
 
-fn ring_entry(address: SocketAddr, weight: usize, backend: Arc<Backend>) -> Weighted {
-    let mut ext = http::Extensions::new();
-    ext.insert(backend);
-    Weighted {
-        addr: pingora::protocols::l4::socket::SocketAddr::Inet(address),
-        weight,
-        ext,
+    /// Passes a failing backend over for a while. At most half of all are out at once, and
+    /// another must be there to take its share.
+    fn eject(&self, failing: &Backend, now: Instant) {
+        let members = self.members.load();
+        let is_out = |member: &&Member| member.backend.is_ejected(now);
+        let out = || members.list().iter().filter(is_out).count();
+        let other = members.list().iter().any(|member| {
+            let backend = &*member.backend;
+            !std::ptr::eq(backend, failing)
+                && backend.standing().is_up()
+                && !backend.is_ejected(now)
+        });
+        let most = members.list().len() / 2;
+        if !other || out() >= most {
+            return;
+        }
+        let rule = self.settings.ejection;
+        let Some(pause) = failing.standing().eject(now, rule) else {
+            return;
+        };
+        // Others may have been ejected in the same instant.
+        if out() > most {
+            failing.standing().readmit();
+            return;
+        }
+        let (upstream, backend) = (self.name(), failing.name());
+        warn!(upstream, backend, ?pause, "a backend fails and is ejected");
     }
-}
 
-fn resolve(backend: &BackendSettings) -> Result<Vec<SocketAddr>, ResolveError> {
-    let failed = |source| ResolveError {
-        host: backend.host.clone(),
-        source,
-    };
-    let addresses: Vec<_> = (backend.host.as_str(), backend.port)
-        .to_socket_addrs()
-        .map_err(failed)?
-        .collect();
-    if addresses.is_empty() {
-        return Err(failed(std::io::Error::other("the name has no address")));
+    /// Takes note of the addresses of one entry, and of nothing else if they are the same.
+    /// Backends that stay are kept as they are; what is removed ends what it has to do.
+    fn set_addresses(&self, this: &Weak<Self>, entry: usize, found: Vec<IpAddr>) {
+        let mut addresses = self.addresses.lock();
+        let Some(known) = addresses.get_mut(entry).filter(|known| **known != found) else {
+            return;
+        };
+        let before = std::mem::replace(known, found);
+        if !before.is_empty() {
+            let host = &*self.settings.backends[entry].host;
+            info!(upstream = self.name(), host, addresses = ?known, "a name has new addresses");
+        }
+        let rising = Some(entry).filter(|_| !before.is_empty());
+        self.renew(this, &addresses, rising);
     }
-    Ok(addresses)
+
+    /// Makes the members anew. New ones of the entry `rising` begin with a small share.
+    fn renew(&self, this: &Weak<Self>, addresses: &[Vec<IpAddr>], rising: Option<usize>) {
+        let old = self.members.load();
+        let mut list = Vec::new();
+        for (at, (entry, known)) in self.settings.backends.iter().zip(addresses).enumerate() {
+            for ip in known {
+                let address = SocketAddr::new(*ip, entry.port);
+                let kept = old.list().iter().find(|member| member.is(at, address));
+                list.push(kept.cloned().unwrap_or_else(|| {
+                    let member = self.member(this, at, address);
+                    if rising == Some(at) {
+                        member.backend.standing().rise(Instant::now());
+                    }
+                    member
+                }));
+            }
+        }
+        self.members.store(Arc::new(Members::new(list)));
+    }
+
+    fn member(&self, this: &Weak<Self>, at: usize, address: SocketAddr) -> Member {
+        let entry = &self.settings.backends[at];
+        let backend = Arc::new(Backend::new(entry, address, &self.settings, this));
+        let checks = self
+            .prober
+            .as_ref()
+            .map(|prober| prober.watch(&self.name, &backend));
+        Member::new(backend, (at, entry.weight), checks)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn upstream(weights: &[usize], connections: usize) -> Upstream {
-        let backends = (9000u16..)
-            .zip(weights)
-            .map(|(port, weight)| BackendSettings {
-                host: "127.0.0.1".into(),
-                port,
-                weight: *weight,
-            })
-            .collect();
-        let settings = Settings {
-            backends,
-            connections,
-            connect_timeout: Duration::from_secs(1),
-            read_timeout: Duration::from_secs(1),
-            retries: 1,
-        };
-        Upstream::new("origin", &settings).expect("addresses resolve")
-    }
-
-    #[test]
-    fn backends_take_turns_by_weight() {
-        let upstream = upstream(&[1, 2], 10);
-        let mut counts = [0; 2];
-        for _ in 0..300 {
-            let lease = upstream.pick(&[]).expect("a backend");
-            counts[usize::from(lease.backend().address().port() - 9000)] += 1;
-        }
-        assert_eq!(counts, [100, 200]);
-    }
-
-    #[test]
-    fn a_full_backend_is_passed_over_and_a_finished_request_makes_room() {
-        let upstream = upstream(&[1, 1], 1);
-        let first = upstream.pick(&[]).expect("a backend");
-        let second = upstream.pick(&[]).expect("the other");
-        assert_ne!(first.backend().address(), second.backend().address());
-        assert_eq!(upstream.pick(&[]).err(), Some(Unavailable::Full));
-        drop(first);
-        assert!(upstream.pick(&[]).is_ok());
-    }
-
-    #[test]
-    fn the_turns_of_a_backend_that_is_down_are_shared_by_the_others() {
-        let down = [SocketAddr::from(([127, 0, 0, 1], 9000))];
-        for (weights, expected) in [([1, 1, 1], 150..151), ([1000, 1, 1], 100..200)] {
-            let upstream = upstream(&weights, 10);
-            let share = (0..300)
-                .filter_map(|_| upstream.pick(&down).ok())
-                .filter(|lease| lease.backend().address().port() == 9001)
-                .count();
-            assert!(expected.contains(&share), "{weights:?}: {share} of 300");
-        }
-    }
-
-    #[test]
-    fn whether_others_are_left_is_told_without_taking_a_place() {
-        let upstream = upstream(&[1, 1], 1);
-        let tried = [SocketAddr::from(([127, 0, 0, 1], 9000))];
-        assert!(upstream.has_other(&tried) && upstream.has_other(&tried));
-        let lease = upstream.pick(&tried).expect("the other");
-        assert!(!upstream.has_other(&tried), "it is full");
-        drop(lease);
-        assert!(upstream.has_other(&tried));
-    }
-
-    #[test]
-    fn a_retry_goes_to_another_backend() {
-        let upstream = upstream(&[1000, 1], 10);
-        let tried = [SocketAddr::from(([127, 0, 0, 1], 9000))];
-        let lease = upstream.pick(&tried).expect("the other");
-        assert_eq!(lease.backend().address().port(), 9001);
-        let both = [lease.backend().address(), tried[0]];
-        assert_eq!(upstream.pick(&both).err(), Some(Unavailable::Exhausted));
-    }
-}
+mod tests;

@@ -3,13 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
 };
 
 use toml::de::DeValue;
 
-use crate::upstream::{BackendSettings, Settings};
+use crate::upstream::{BackendSettings, Balance, HashBy, Settings};
 
 use super::{
+    egress::NAMESERVER,
+    health,
     name::check_name,
     quantity::{HOUR, MILLISECOND, SECOND},
     section::Section,
@@ -21,6 +24,9 @@ const ADDRESS: &str = "write HOST:PORT such as \"127.0.0.1:9000\" or \"origin.ex
 const BACKENDS: &str = "write an array such as [\"127.0.0.1:9000\"]";
 const BACKEND: &str =
     "write an address such as \"127.0.0.1:9000\", or { address = \"127.0.0.1:9000\", weight = 2 }";
+
+const HASH_BY: &str =
+    "write \"header:NAME\", \"cookie:NAME\", \"address\" (the client's) or \"path\"";
 
 const DEFAULT_CONNECTIONS: usize = 1024;
 const DEFAULT_RETRIES: usize = 1;
@@ -59,15 +65,42 @@ pub(super) fn read(root: &mut Section<'_>) -> BTreeMap<String, Settings> {
 
 fn read_upstream(section: &mut Section<'_>) -> Option<Settings> {
     let backends = section.require("backends", BACKENDS).map(|v| backends(&v));
-    section.choice("balance", (), &[("round_robin", ())]);
     let settings = Settings {
         backends: backends.unwrap_or_default(),
+        balance: balance(section),
         connections: section.integer("connections", DEFAULT_CONNECTIONS, 1..=MOST_AT_ONCE),
         connect_timeout: section.duration("connect_timeout", 2 * SECOND, MILLISECOND..=HOUR),
         read_timeout: section.duration("read_timeout", 30 * SECOND, MILLISECOND..=HOUR),
         retries: section.integer("retries", DEFAULT_RETRIES, 0..=10),
+        health_check: health::check(section),
+        ejection: health::ejection(section),
+        slow_start: section.duration("slow_start", 10 * SECOND, Duration::ZERO..=HOUR),
+        nameservers: section.parsed_list("nameservers", NAMESERVER),
     };
     (!settings.backends.is_empty()).then_some(settings)
+}
+
+fn balance(section: &mut Section<'_>) -> Balance {
+    let words = [
+        ("round_robin", Balance::RoundRobin),
+        ("least_connections", Balance::LeastConnections),
+        // Completed by what the other key says.
+        ("hash", Balance::Hash(HashBy::Address)),
+    ];
+    let names = words.each_ref().map(|(name, kind)| (*name, kind));
+    let given = section.choice("balance", &words[0].1, &names);
+    if !matches!(given, Balance::Hash(_)) {
+        if let Some(value) = section.take("hash_by") {
+            value.wrong(
+                "only balance = \"hash\" hashes",
+                "remove it, or write balance = \"hash\"",
+            );
+        }
+        return given.clone();
+    }
+    let by = section.require("hash_by", HASH_BY);
+    let by = by.and_then(|value| value.parsed(HASH_BY));
+    by.map_or_else(|| given.clone(), Balance::Hash)
 }
 
 fn backends(value: &Value<'_>) -> Vec<BackendSettings> {

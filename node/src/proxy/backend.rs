@@ -2,37 +2,79 @@
 
 use std::time::Instant;
 
+use http::{HeaderName, HeaderValue};
+use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
 use tracing::debug;
 
 use super::context::Context;
 use super::error::ErrorCode;
-use crate::upstream::Unavailable;
+use crate::edge::HeaderEdit;
+use crate::upstream::{Caller, Choice, Unavailable};
 
-/// Takes a place at the next backend that was not tried, for this attempt.
-pub(super) fn pick(context: &mut Context) -> Result<Box<HttpPeer>> {
+/// What a backend may be chosen by: of a request as it goes to the upstream, edits of functions
+/// included.
+struct Sender<'a> {
+    context: &'a Context,
+    request: &'a RequestHeader,
+}
+
+impl Caller for Sender<'_> {
+    fn client(&self) -> Option<&str> {
+        self.context.client.as_deref()
+    }
+
+    fn header(&self, name: &HeaderName) -> Option<&[u8]> {
+        let edits = self.context.request_edits.headers.iter();
+        let mut value = self.request.headers.get(name);
+        for edit in edits.filter(|edit| edit.name() == name) {
+            value = match edit {
+                HeaderEdit::Set(_, set) => Some(set),
+                HeaderEdit::Add(_, added) => value.or(Some(added)),
+                HeaderEdit::Remove(_) => None,
+            };
+        }
+        value.map(HeaderValue::as_bytes)
+    }
+
+    fn path(&self) -> &str {
+        let edited = self.context.request_edits.uri.as_ref();
+        edited.unwrap_or(&self.request.uri).path()
+    }
+}
+
+/// Takes a place at a backend that was not tried, for this attempt.
+pub(super) fn pick(context: &mut Context, request: &RequestHeader) -> Result<Box<HttpPeer>> {
     let upstream = context
         .upstream()
         .ok_or_else(|| Error::new(ErrorType::InternalError))?;
     // Another attempt needs the last one's place no more.
     context.exchange.lease = None;
-    let lease = upstream.pick(&context.exchange.tried).map_err(|reason| {
+    let now = Instant::now();
+    let chosen = upstream.pick(&Choice {
+        now,
+        tried: &context.exchange.tried,
+        caller: &Sender { context, request },
+    });
+    let lease = chosen.map_err(|reason| {
         context.error = Some(match reason {
             Unavailable::Full => ErrorCode::Overloaded,
             Unavailable::Exhausted => ErrorCode::UpstreamConnect,
+            Unavailable::Unhealthy => ErrorCode::NoHealthyUpstream,
         });
         Error::new(ErrorType::ConnectError)
     })?;
     let peer = Box::new(lease.backend().peer().clone());
     context.exchange.lease = Some(lease);
-    context.exchange.started = Some(Instant::now());
+    context.exchange.started = Some(now);
     Ok(peer)
 }
 
 /// Nothing was sent, so another backend may be asked whatever the method.
 pub(super) fn not_connected(context: &mut Context, mut error: Box<Error>) -> Box<Error> {
     if let Some(lease) = &context.exchange.lease {
+        lease.failed();
         let address = lease.backend().address();
         debug!(%address, %error, "a backend cannot be connected to");
         context.exchange.tried.push(address);
@@ -61,6 +103,11 @@ pub(super) fn lost(
     repeat: Repeat,
     connection: ConnectionAge,
 ) {
+    if let Some(lease) = &context.exchange.lease
+        && speaks_against(error, connection)
+    {
+        lease.failed();
+    }
     let allowed = context
         .upstream()
         .map_or(0, |upstream| upstream.retries().max(1));
@@ -69,6 +116,14 @@ pub(super) fn lost(
         false => error.set_retry(false),
     }
     context.exchange.resent += usize::from(error.retry());
+}
+
+/// Whether the backend is to blame. Any backend closes connections that nobody uses, and may do
+/// so just when a request arrives on one.
+fn speaks_against(error: &Error, connection: ConnectionAge) -> bool {
+    use ErrorType::{ReadTimedout, WriteTimedout};
+    let slow = matches!(error.etype(), ReadTimedout | WriteTimedout);
+    *error.esource() == ErrorSource::Upstream && (slow || connection == ConnectionAge::New)
 }
 
 /// Whether a connection has carried a request before.

@@ -39,6 +39,8 @@ pub enum ErrorCode {
     UpstreamTls,
     /// The upstream took too long.
     UpstreamTimeout,
+    /// No backend of the upstream is up, or known.
+    NoHealthyUpstream,
     /// A limit on what runs at once is reached.
     Overloaded,
     /// The request went through this kind of node too often.
@@ -92,6 +94,11 @@ impl ErrorCode {
                 S::SERVICE_UNAVAILABLE,
                 "overloaded",
                 "No room for the request",
+            ),
+            Self::NoHealthyUpstream => (
+                S::SERVICE_UNAVAILABLE,
+                "no-healthy-upstream",
+                "No backend is up",
             ),
             Self::Loop => (S::LOOP_DETECTED, "loop", "The request goes in circles"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The node failed"),

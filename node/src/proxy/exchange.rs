@@ -152,7 +152,7 @@ impl<'a> Exchange<'a> {
 
     async fn connect(&self, session: &mut Session, context: &mut Context) -> Result<Connection> {
         loop {
-            let peer = backend::pick(context)?;
+            let peer = backend::pick(context, session.req_header())?;
             let opened = tokio::select! {
                 opened = Connection::open(self.connector, peer) => opened,
                 gone = watch::client_left(session) => return Err(gone),

@@ -32,6 +32,9 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 pub(super) fn received(context: &mut Context, header: &mut ResponseHeader) {
     context.exchange.took = context.exchange.started.map(|at| at.elapsed());
     if !header.status.is_informational() {
+        if let Some(lease) = &context.exchange.lease {
+            lease.answered(header.status);
+        }
         strip_hop_by_hop(header);
         // The version is each connection's own (RFC 9110, section 2.5).
         header.set_version(Version::HTTP_11);

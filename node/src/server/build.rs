@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::functions::{self, Functions};
-use super::routes::{self, Parts};
+use super::routes::{self, Parts, Upstreams};
 use crate::cache::Cache;
 use crate::config::{Config, Problem};
 use crate::edge::{Compiled, Compiler, Runtime, RuntimeError, Services};
@@ -28,6 +28,7 @@ pub(super) struct Resources {
     /// `None` without functions.
     runtime: Option<Arc<Runtime>>,
     pub(super) functions: Functions,
+    pub(super) upstreams: Upstreams,
 }
 
 /// Builds everything, starting from what is already there.
@@ -45,7 +46,7 @@ pub(super) fn build(
     let cache = cache_client(config, previous, &mut problems);
     let own = previous.map_or_else(OwnAddresses::default, |previous| previous.own.clone());
     let egress = egress_client(config, (previous, &own), &mut problems);
-    let upstreams = routes::upstreams(config, &mut problems);
+    let upstreams = routes::upstreams(config, previous.map(|previous| &previous.upstreams));
     let runtime = runtime(config, previous, (io, compiler), &mut problems);
     let mut loaded = Functions::new();
     if let (Some(runtime), Some(cache), Some(egress)) = (&runtime, &cache, &egress) {
@@ -78,6 +79,7 @@ pub(super) fn build(
         own,
         runtime,
         functions: loaded,
+        upstreams,
     };
     Ok(Built {
         snapshot,

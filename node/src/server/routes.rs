@@ -8,7 +8,7 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue};
 
 use super::functions::Functions;
-use crate::config::{Answer, Config, Problem, Route};
+use crate::config::{Answer, Config, Route};
 use crate::edge::{Chain, Forwards, Link, Runtime};
 use crate::proxy::{Action, EncodedSlashes, StaticAnswer, Target};
 use crate::route::Table;
@@ -25,22 +25,36 @@ pub(super) struct Parts<'a> {
     pub(super) upstreams: &'a Upstreams,
 }
 
-/// Resolves the backends of every upstream.
-pub(super) fn upstreams(config: &Config, problems: &mut Vec<Problem>) -> Upstreams {
-    let mut upstreams = Upstreams::new();
-    for (name, settings) in &config.upstreams {
-        match Upstream::new(name, settings) {
-            Ok(upstream) => {
-                upstreams.insert(name.clone(), Arc::new(upstream));
-            }
-            Err(error) => problems.push(config.problem(
-                &format!("upstreams.{name}.backends"),
-                error,
-                "name hosts that resolve when the node starts",
-            )),
+/// Every upstream: one whose settings have not changed goes on, and with it what is known of its
+/// backends.
+pub(super) fn upstreams(config: &Config, previous: Option<&Upstreams>) -> Upstreams {
+    let kept = |name: &String| previous.and_then(|previous| previous.get(name));
+    let settings = config.upstreams.iter();
+    let upstreams = settings.map(|(name, settings)| {
+        let kept = kept(name).filter(|upstream| upstream.suits(settings));
+        let upstream = kept.cloned();
+        let upstream = upstream.unwrap_or_else(|| Upstream::new(name, settings));
+        (name.clone(), upstream)
+    });
+    upstreams.collect()
+}
+
+/// Returns once the names of all backends have been asked for, or soon.
+pub(super) async fn answered(upstreams: &Upstreams) {
+    // All are asked at the same time, so this is no sum.
+    for upstream in upstreams.values() {
+        upstream.answered().await;
+    }
+}
+
+/// Ends what upstreams do that are not among those in use.
+pub(super) fn retire(old: &Upstreams, used: &Upstreams) {
+    for (name, upstream) in old {
+        let goes_on = used.get(name).is_some_and(|new| Arc::ptr_eq(new, upstream));
+        if !goes_on {
+            upstream.retire();
         }
     }
-    upstreams
 }
 
 /// The route table. Routes whose parts are broken are left out: that was reported.

@@ -1,14 +1,17 @@
 //! One backend: how to connect to it, and how much it has to do.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use pingora::protocols::l4::ext::TcpKeepalive;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use tracing::info;
 
-use super::Settings;
+use super::standing::{Ejected, Standing};
+use super::{BackendSettings, Settings, Upstream};
 
 /// How long an unused connection is kept for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,13 +30,23 @@ pub struct Backend {
     address: SocketAddr,
     /// The same as text: every access-log line has it.
     name: String,
+    /// Host and port as the configuration has them.
+    authority: String,
     peer: HttpPeer,
     in_flight: AtomicUsize,
-    limit: usize,
+    upstream: Weak<Upstream>,
+    settings: Arc<Settings>,
+    standing: Standing,
 }
 
 impl Backend {
-    pub(super) fn new(address: SocketAddr, settings: &Settings) -> Self {
+    /// One address of an entry of `settings`.
+    pub(super) fn new(
+        entry: &BackendSettings,
+        address: SocketAddr,
+        settings: &Arc<Settings>,
+        upstream: &Weak<Upstream>,
+    ) -> Self {
         let mut peer = HttpPeer::new(address, false, String::new());
         let options = &mut peer.options;
         options.connection_timeout = Some(settings.connect_timeout);
@@ -47,9 +60,12 @@ impl Backend {
         Self {
             address,
             name: address.to_string(),
+            authority: entry.authority(),
             peer,
             in_flight: AtomicUsize::new(0),
-            limit: settings.connections,
+            upstream: Weak::clone(upstream),
+            settings: Arc::clone(settings),
+            standing: Standing::new(Instant::now()),
         }
     }
 
@@ -58,19 +74,52 @@ impl Backend {
         self.address
     }
 
-    /// Whether it may have one request more.
-    pub(super) fn has_room(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) < self.limit
-    }
-
     /// Its address as text.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// Host and port as the configuration has them.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// Where and how to connect.
     pub fn peer(&self) -> &HttpPeer {
         &self.peer
+    }
+
+    /// Whether it may have one request more.
+    pub(super) fn has_room(&self) -> bool {
+        self.in_flight() < self.settings.connections
+    }
+
+    /// Requests under way.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The part of its weight that counts, above 0 and at most 1.
+    pub(super) fn share(&self, now: Instant) -> f64 {
+        self.standing.share(now, self.settings.slow_start)
+    }
+
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Whether it is passed over because requests failed.
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+        match self.standing.ejected(now) {
+            Ejected::No => false,
+            Ejected::Yes => true,
+            Ejected::Over => {
+                let upstream = self.upstream.upgrade();
+                let upstream = upstream.as_ref().map(|upstream| upstream.name());
+                info!(upstream, backend = %self.name, "an ejected backend is tried again");
+                false
+            }
+        }
     }
 }
 
@@ -86,12 +135,36 @@ impl Lease {
         let lease = Self {
             backend: Arc::clone(backend),
         };
-        (before < backend.limit).then_some(lease)
+        (before < backend.settings.connections).then_some(lease)
     }
 
     /// Who serves the request.
     pub fn backend(&self) -> &Backend {
         &self.backend
+    }
+
+    /// The backend answered: well, or with a status that a gateway has when what is behind it
+    /// fails.
+    pub fn answered(&self, status: StatusCode) {
+        match status {
+            StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => self.failed(),
+            _ => self.backend.standing.succeeded(),
+        }
+    }
+
+    /// The backend could not be connected to, hung up, or took too long. Several failures in a
+    /// row eject it for a while, if enough others are left.
+    pub fn failed(&self) {
+        let backend = &self.backend;
+        let limit = backend.settings.ejection.failures;
+        if backend.standing.failed() >= limit
+            && limit > 0
+            && let Some(upstream) = backend.upstream.upgrade()
+        {
+            upstream.eject(backend, Instant::now());
+        }
     }
 }
 
