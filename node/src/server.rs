@@ -10,6 +10,7 @@ mod listing;
 mod reload;
 mod routes;
 mod sockets;
+mod upstreams;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -133,7 +134,7 @@ fn build(
     let built = build::build(&parsed.config, None, io.handle(), compiler);
     match (parsed.problems.is_empty(), built) {
         (true, Ok(built)) => {
-            io.block_on(routes::answered(&built.resources.upstreams));
+            io.block_on(upstreams::answered(&built.resources.upstreams));
             Ok((parsed.config, built))
         }
         (_, built) => {

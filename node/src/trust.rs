@@ -1,8 +1,10 @@
 //! Whose certificates are trusted: the system's authorities, and those of a `ca_file`.
 
+mod identity;
+
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -10,6 +12,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
+
+pub(crate) use self::identity::{IdentityError, identity};
 
 use crate::file;
 
@@ -90,6 +94,18 @@ fn text(path: &Path) -> io::Result<Vec<u8>> {
         ));
     }
     Ok(text)
+}
+
+/// Whether the system has authorities. Libraries read them once, so this does too.
+///
+/// # Errors
+/// [`TrustError::NoRoots`].
+pub(crate) fn system_anchors() -> Result<(), TrustError> {
+    static THERE: OnceLock<bool> = OnceLock::new();
+    match THERE.get_or_init(|| client_config(Vec::new()).is_ok()) {
+        true => Ok(()),
+        false => Err(TrustError::NoRoots),
+    }
 }
 
 /// A client's TLS 1.2 and 1.3 with every certificate verified, against the system's authorities

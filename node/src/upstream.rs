@@ -9,6 +9,7 @@ mod names;
 mod settings;
 mod standing;
 mod task;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
@@ -24,10 +25,12 @@ pub use backend::{Backend, Lease};
 pub use balance::{Choice, Unavailable};
 pub use key::{Caller, HashBy, HashByError};
 pub use settings::{BackendSettings, Balance, Ejection, HealthCheck, Probe, Settings};
+pub use tls::{IdentityFiles, TlsError, TlsSettings};
 
 use self::check::Prober;
 use self::members::{Member, Members};
 use self::task::Task;
+use self::tls::Security;
 
 /// How long a start or a reload waits for the first answers about names.
 const FIRST_ANSWERS: Duration = Duration::from_secs(5);
@@ -36,6 +39,7 @@ const FIRST_ANSWERS: Duration = Duration::from_secs(5);
 pub struct Upstream {
     name: Arc<str>,
     settings: Arc<Settings>,
+    security: Security,
     members: ArcSwap<Members>,
     /// What is known of each entry of the settings; locked to change `members`.
     addresses: Mutex<Vec<Vec<IpAddr>>>,
@@ -50,8 +54,23 @@ pub struct Upstream {
 
 impl Upstream {
     /// Follows the backends' names and checks their health in the background, if there is
-    /// anything to follow or check; then it must be called within a runtime.
-    pub fn new(name: &str, settings: &Settings) -> Arc<Self> {
+    /// anything to follow or check; then it must be called within a runtime. It is `previous`
+    /// that goes on if that has the same settings and the same certificates.
+    ///
+    /// # Errors
+    /// When a file of `tls` is not as it should be.
+    pub fn renewed(
+        name: &str,
+        settings: &Settings,
+        previous: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, TlsError> {
+        let security = Security::load(name, settings.tls.as_ref())?;
+        let suits = |old: &&Arc<Self>| *old.settings == *settings && old.security.is(&security);
+        let previous = previous.filter(suits).cloned();
+        Ok(previous.unwrap_or_else(|| Self::start(name, settings, security)))
+    }
+
+    fn start(name: &str, settings: &Settings, security: Security) -> Arc<Self> {
         let literal = |entry: &BackendSettings| entry.host.parse().ok();
         let addresses: Vec<Vec<IpAddr>> = settings
             .backends
@@ -65,6 +84,7 @@ impl Upstream {
             let upstream = Self {
                 name: name.into(),
                 settings: Arc::new(settings.clone()),
+                security,
                 members: ArcSwap::default(),
                 addresses: Mutex::new(addresses),
                 prober: settings.health_check.clone().map(Prober::new),
@@ -85,11 +105,6 @@ impl Upstream {
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Whether it is what these settings ask for.
-    pub fn suits(&self, settings: &Settings) -> bool {
-        *self.settings == *settings
     }
 
     /// Furthest attempts after a connect failure.
@@ -196,7 +211,12 @@ impl Upstream {
 
     fn member(&self, this: &Weak<Self>, at: usize, address: SocketAddr) -> Member {
         let entry = &self.settings.backends[at];
-        let backend = Arc::new(Backend::new(entry, address, &self.settings, this));
+        let backend = Arc::new(Backend::new(
+            entry,
+            address,
+            (&self.settings, &self.security),
+            this,
+        ));
         let checks = self
             .prober
             .as_ref()

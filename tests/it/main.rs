@@ -34,4 +34,5 @@ mod shape;
 mod shipped;
 mod shutdown;
 mod telling;
+mod upstream_tls;
 mod upstreams;

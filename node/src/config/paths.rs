@@ -26,7 +26,8 @@ impl Config {
             let key = format!("functions.{name}.module");
             of(&key, Need::File(function.module.clone()))
         });
-        let mut paths: Vec<_> = modules.chain(self.store_paths()).collect();
+        let paths = modules.chain(self.store_paths());
+        let mut paths: Vec<_> = paths.chain(self.upstream_paths()).collect();
         if let Some(file) = &self.egress.ca_file {
             paths.push(of("egress.ca_file", Need::File(file.clone())));
         }
@@ -56,6 +57,22 @@ impl Config {
         .filter_map(|(key, need)| Some(of(key, need?)))
         .collect()
     }
+
+    fn upstream_paths(&self) -> impl Iterator<Item = PathUse> {
+        self.upstreams.iter().flat_map(|(name, upstream)| {
+            let tls = upstream.tls.as_ref();
+            let identity = tls.and_then(|tls| tls.identity.as_ref());
+            let files = [
+                ("ca_file", tls.and_then(|tls| tls.ca_file.clone())),
+                ("cert", identity.map(|files| files.cert.clone())),
+                ("key", identity.map(|files| files.key.clone())),
+            ];
+            files.into_iter().filter_map(move |(key, file)| {
+                let key = format!("upstreams.{name}.tls.{key}");
+                Some(of(&key, Need::File(file?)))
+            })
+        })
+    }
 }
 
 fn of(key: &str, need: Need) -> PathUse {
@@ -84,6 +101,9 @@ mod tests {
             url = "rediss://store"
             password_file = "secret"
             ca_file = "store.pem"
+            [upstreams.a]
+            backends = ["origin.example:443"]
+            tls = { ca_file = "a.pem", cert = "b.pem", key = "b.key" }
             [egress]
             ca_file = "ca.pem"
             [edge]
@@ -102,6 +122,15 @@ mod tests {
                 Need::File("/etc/aegis/secret".into()),
             ),
             ("cache.ca_file", Need::File("/etc/aegis/store.pem".into())),
+            (
+                "upstreams.a.tls.ca_file",
+                Need::File("/etc/aegis/a.pem".into()),
+            ),
+            (
+                "upstreams.a.tls.cert",
+                Need::File("/etc/aegis/b.pem".into()),
+            ),
+            ("upstreams.a.tls.key", Need::File("/etc/aegis/b.key".into())),
             ("egress.ca_file", Need::File("/etc/aegis/ca.pem".into())),
             ("edge.cache_dir", Need::Store("/var/cache/aegis".into())),
         ];

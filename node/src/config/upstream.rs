@@ -1,5 +1,7 @@
 //! `[upstreams.NAME]`.
 
+mod tls;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, Ipv6Addr},
@@ -8,7 +10,7 @@ use std::{
 
 use toml::de::DeValue;
 
-use crate::upstream::{BackendSettings, Balance, HashBy, Settings};
+use crate::upstream::{BackendSettings, Balance, HashBy, Settings, TlsSettings};
 
 use super::{
     egress::NAMESERVER,
@@ -65,8 +67,10 @@ pub(super) fn read(root: &mut Section<'_>) -> BTreeMap<String, Settings> {
 
 fn read_upstream(section: &mut Section<'_>) -> Option<Settings> {
     let backends = section.require("backends", BACKENDS).map(|v| backends(&v));
+    let backends = backends.unwrap_or_default();
     let settings = Settings {
-        backends: backends.unwrap_or_default(),
+        tls: tls(section, &backends),
+        backends,
         balance: balance(section),
         connections: section.integer("connections", DEFAULT_CONNECTIONS, 1..=MOST_AT_ONCE),
         connect_timeout: section.duration("connect_timeout", 2 * SECOND, MILLISECOND..=HOUR),
@@ -101,6 +105,13 @@ fn balance(section: &mut Section<'_>) -> Balance {
     let by = section.require("hash_by", HASH_BY);
     let by = by.and_then(|value| value.parsed(HASH_BY));
     by.map_or_else(|| given.clone(), Balance::Hash)
+}
+
+fn tls(section: &mut Section<'_>, backends: &[BackendSettings]) -> Option<TlsSettings> {
+    let value = section.take("tls")?;
+    let settings = tls::read(&value)?;
+    tls::check_names(&value, &settings, backends);
+    Some(settings)
 }
 
 fn backends(value: &Value<'_>) -> Vec<BackendSettings> {

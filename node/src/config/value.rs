@@ -138,6 +138,11 @@ impl<'a> Value<'a> {
         matches!(self.inner, DeValue::Table(_))
     }
 
+    /// Whether it is a table with this key, be its value right or wrong.
+    pub(super) fn has(&self, key: &str) -> bool {
+        matches!(self.inner, DeValue::Table(table) if table.contains_key(key))
+    }
+
     /// A duration.
     pub(super) fn duration(
         &self,

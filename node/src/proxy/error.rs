@@ -123,6 +123,7 @@ impl ErrorCode {
     /// is left to tell.
     pub fn of_proxy(error: &Error) -> Option<Self> {
         match error.esource() {
+            ErrorSource::Upstream if is_refused_by_tls(error) => Some(Self::UpstreamTls),
             ErrorSource::Upstream => Some(upstream(error.etype())),
             ErrorSource::Downstream => downstream(error.etype()),
             ErrorSource::Internal | ErrorSource::Unset => internal(error.etype()),
@@ -160,6 +161,14 @@ const fn function(fault: Fault) -> Row {
         code: fault.code(),
         title,
     }
+}
+
+/// In TLS 1.3 a backend judges the node's certificate when the handshake is over for the node.
+fn is_refused_by_tls(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    let cause = cause.and_then(std::io::Error::get_ref);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::AlertReceived(_)))
 }
 
 fn upstream(kind: &ErrorType) -> ErrorCode {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::functions::{self, Functions};
-use super::routes::{self, Parts, Upstreams};
+use super::routes::{self, Parts};
+use super::upstreams::{self, Upstreams};
 use crate::cache::Cache;
 use crate::config::{Config, Problem};
 use crate::edge::{Compiled, Compiler, Runtime, RuntimeError, Services};
@@ -46,7 +47,11 @@ pub(super) fn build(
     let cache = cache_client(config, previous, &mut problems);
     let own = previous.map_or_else(OwnAddresses::default, |previous| previous.own.clone());
     let egress = egress_client(config, (previous, &own), &mut problems);
-    let upstreams = routes::upstreams(config, previous.map(|previous| &previous.upstreams));
+    let upstreams = upstreams::upstreams(
+        config,
+        previous.map(|previous| &previous.upstreams),
+        &mut problems,
+    );
     let runtime = runtime(config, previous, (io, compiler), &mut problems);
     let mut loaded = Functions::new();
     if let (Some(runtime), Some(cache), Some(egress)) = (&runtime, &cache, &egress) {

@@ -16,7 +16,7 @@ use super::build::{self, Built, Resources};
 use super::check::sorted;
 use super::confine;
 use super::drain::DrainTimeout;
-use super::routes;
+use super::upstreams;
 use crate::config::{self, Config};
 use crate::listener::Limits;
 use crate::proxy::Snapshot;
@@ -84,7 +84,7 @@ impl Reloader {
             let rebuilt = spawn_blocking(move || rebuild(&path, &foundation, &state, &io)).await;
             match rebuilt {
                 Ok(Ok((config, built))) => {
-                    routes::answered(&built.resources.upstreams).await;
+                    upstreams::answered(&built.resources.upstreams).await;
                     limits.store(Arc::new(config.server.limits.clone()));
                     self.drain_timeout.set(config.server.drain_timeout);
                     snapshot.store(Arc::clone(&built.snapshot));
@@ -92,7 +92,7 @@ impl Reloader {
                     for function in self.state.resources.functions.values() {
                         function.retire();
                     }
-                    routes::retire(&self.state.resources.upstreams, &resources.upstreams);
+                    upstreams::retire(&self.state.resources.upstreams, &resources.upstreams);
                     self.state = Arc::new(State { config, resources });
                     let took = started.elapsed();
                     info!(file = %self.path.display(), ?took, "reloaded");

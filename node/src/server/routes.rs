@@ -1,6 +1,5 @@
 //! `[[routes]]` and `[upstreams]` compiled into the table of actions.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,14 +7,11 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue};
 
 use super::functions::Functions;
+use super::upstreams::Upstreams;
 use crate::config::{Answer, Config, Route};
 use crate::edge::{Chain, Forwards, Link, Runtime};
 use crate::proxy::{Action, EncodedSlashes, StaticAnswer, Target};
 use crate::route::Table;
-use crate::upstream::Upstream;
-
-/// Upstreams by name.
-pub(super) type Upstreams = BTreeMap<String, Arc<Upstream>>;
 
 /// What routes refer to.
 pub(super) struct Parts<'a> {
@@ -23,38 +19,6 @@ pub(super) struct Parts<'a> {
     pub(super) runtime: Option<&'a Arc<Runtime>>,
     pub(super) functions: &'a Functions,
     pub(super) upstreams: &'a Upstreams,
-}
-
-/// Every upstream: one whose settings have not changed goes on, and with it what is known of its
-/// backends.
-pub(super) fn upstreams(config: &Config, previous: Option<&Upstreams>) -> Upstreams {
-    let kept = |name: &String| previous.and_then(|previous| previous.get(name));
-    let settings = config.upstreams.iter();
-    let upstreams = settings.map(|(name, settings)| {
-        let kept = kept(name).filter(|upstream| upstream.suits(settings));
-        let upstream = kept.cloned();
-        let upstream = upstream.unwrap_or_else(|| Upstream::new(name, settings));
-        (name.clone(), upstream)
-    });
-    upstreams.collect()
-}
-
-/// Returns once the names of all backends have been asked for, or soon.
-pub(super) async fn answered(upstreams: &Upstreams) {
-    // All are asked at the same time, so this is no sum.
-    for upstream in upstreams.values() {
-        upstream.answered().await;
-    }
-}
-
-/// Ends what upstreams do that are not among those in use.
-pub(super) fn retire(old: &Upstreams, used: &Upstreams) {
-    for (name, upstream) in old {
-        let goes_on = used.get(name).is_some_and(|new| Arc::ptr_eq(new, upstream));
-        if !goes_on {
-            upstream.retire();
-        }
-    }
 }
 
 /// The route table. Routes whose parts are broken are left out: that was reported.

@@ -11,6 +11,7 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use tracing::info;
 
 use super::standing::{Ejected, Standing};
+use super::tls::Security;
 use super::{BackendSettings, Settings, Upstream};
 
 /// How long an unused connection is kept for the next request.
@@ -44,10 +45,11 @@ impl Backend {
     pub(super) fn new(
         entry: &BackendSettings,
         address: SocketAddr,
-        settings: &Arc<Settings>,
+        (settings, security): (&Arc<Settings>, &Security),
         upstream: &Weak<Upstream>,
     ) -> Self {
         let mut peer = HttpPeer::new(address, false, String::new());
+        security.apply(&mut peer, &entry.host);
         let options = &mut peer.options;
         options.connection_timeout = Some(settings.connect_timeout);
         options.total_connection_timeout = Some(settings.connect_timeout);

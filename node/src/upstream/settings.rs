@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
-use super::HashBy;
+use super::{HashBy, TlsSettings};
 
 /// One `[upstreams.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Settings {
     pub slow_start: Duration,
     /// Who is asked for names; empty: whom the system asks.
     pub nameservers: Vec<SocketAddr>,
+    /// Plain HTTP without.
+    pub tls: Option<TlsSettings>,
 }
 
 /// One entry of `backends`.

@@ -46,7 +46,12 @@ fn settings(weights: &[usize]) -> Settings {
         ejection: Ejection::default(),
         slow_start: Duration::from_secs(10),
         nameservers: Vec::new(),
+        tls: None,
     }
+}
+
+fn made(settings: &Settings) -> Arc<Upstream> {
+    Upstream::renewed("origin", settings, None).expect("no files")
 }
 
 fn upstream(weights: &[usize], connections: usize) -> Arc<Upstream> {
@@ -54,7 +59,7 @@ fn upstream(weights: &[usize], connections: usize) -> Arc<Upstream> {
         connections,
         ..settings(weights)
     };
-    Upstream::new("origin", &settings)
+    made(&settings)
 }
 
 fn balanced(weights: &[usize], balance: Balance) -> Arc<Upstream> {
@@ -63,7 +68,7 @@ fn balanced(weights: &[usize], balance: Balance) -> Arc<Upstream> {
         connections: 100_000,
         ..settings(weights)
     };
-    Upstream::new("origin", &settings)
+    made(&settings)
 }
 
 fn at(index: u16) -> SocketAddr {
@@ -241,7 +246,7 @@ fn keys_of_a_full_an_ejected_or_a_tried_backend_go_to_their_next_one() {
         balance: Balance::Hash(HashBy::Path),
         ..settings(&[1; 3])
     };
-    let upstream = Upstream::new("origin", &full);
+    let upstream = made(&full);
     let leases = [(); 3].map(|()| pick_at(&upstream, now, (7, &[])).expect("one"));
     assert_eq!([index(&leases[0]), index(&leases[1])], [home, next]);
     let refused = pick_at(&upstream, now, (7, &[])).err();
@@ -326,13 +331,10 @@ fn nothing_is_ejected_where_that_is_turned_off() {
         failures: 0,
         ..Ejection::default()
     };
-    let upstream = Upstream::new(
-        "origin",
-        &Settings {
-            ejection: never,
-            ..settings(&[1, 1])
-        },
-    );
+    let upstream = made(&Settings {
+        ejection: never,
+        ..settings(&[1, 1])
+    });
     fail(&upstream, 0);
     assert_eq!(shares(&places(&upstream, Instant::now(), 10)), [5, 5]);
 }
@@ -382,6 +384,7 @@ fn named() -> (Arc<Upstream>, Weak<Upstream>) {
         let upstream = Upstream {
             name: "origin".into(),
             settings: Arc::new(settings),
+            security: Security::load("origin", None).expect("no files"),
             members: ArcSwap::default(),
             addresses: Mutex::new(vec![Vec::new(), Vec::new()]),
             prober: None,

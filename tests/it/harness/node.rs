@@ -124,7 +124,10 @@ impl Setup {
     pub(crate) fn check(&self, arguments: &[&str]) -> (Option<i32>, String) {
         self.write(Origin::absent());
         let file = self.path("aegis.toml");
-        let output = aegis(&[&["check", "-c", file.to_str().unwrap()], arguments].concat());
+        let mut check = command();
+        check.args(["check", "-c", file.to_str().unwrap()]);
+        check.args(arguments).envs(self.environment.clone());
+        let output = check.output().unwrap();
         (output.status.code(), printed(&output))
     }
 

@@ -40,7 +40,11 @@ impl Authority {
     /// A certificate for `names`, and its key.
     pub(crate) fn certificate(&self, names: &[&str]) -> (Certificate, KeyPair) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
+        self.sign(CertificateParams::new(names).unwrap())
+    }
+
+    /// A certificate as `params` say, and its key.
+    pub(crate) fn sign(&self, mut params: CertificateParams) -> (Certificate, KeyPair) {
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.issuer).unwrap(), key)

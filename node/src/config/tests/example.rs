@@ -73,6 +73,7 @@ fn the_defaults_it_shows_are_the_defaults() {
     let text = text.replace("\npassword_file = ", "\n#password_file = ");
     let text = text.replace("\nca_file = \"store-", "\n#ca_file = \"store-");
     let text = text.replace("\nnear = ", "\n#near = ");
+    let text = text.replace("\ntls = ", "\n#tls = ");
     let text = text.replace("\ncache_dir = ", "\n#cache_dir = ");
     let text = text.replace("\nreuse_limit = ", "\n#reuse_limit = ");
     let parsed = parse_text(&text);
