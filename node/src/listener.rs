@@ -2,6 +2,7 @@
 
 mod clock;
 mod connection;
+mod framing;
 mod gate;
 mod guard;
 mod limits;

@@ -41,6 +41,8 @@ pub struct Connection {
     waited: AtomicU64,
     /// Bytes of the body received.
     received: AtomicU64,
+    malformed_body: AtomicBool,
+    tunnel: AtomicBool,
     pub(super) limits: Limits,
     _place: Place,
 }
@@ -55,9 +57,30 @@ impl Connection {
             phase: AtomicU8::new(Phase::Idle as u8),
             waited: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            malformed_body: AtomicBool::new(false),
+            tunnel: AtomicBool::new(false),
             limits,
             _place: place,
         }
+    }
+
+    /// What the client sends from now on is not HTTP/1, and passes as it is.
+    pub fn become_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_malformed_body(&self) {
+        self.malformed_body.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether reading the body failed because it is not framed as RFC 9112 says. Nothing is
+    /// read from the connection after that.
+    pub fn body_is_malformed(&self) -> bool {
+        self.malformed_body.load(Ordering::Relaxed)
     }
 
     /// The client's address as text, if it has one.

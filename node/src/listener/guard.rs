@@ -21,8 +21,12 @@ use super::stream::GuardedStream;
 pub enum Refusal {
     /// The header did not come within `header_timeout`.
     HeaderTimeout,
-    /// The header is larger than `header_size`.
+    /// The header is larger than `header_size`, or has too many fields.
     HeaderTooLarge,
+    /// The request line alone is larger than `header_size`.
+    TargetTooLong,
+    /// It is not a request that HTTP/1 has.
+    Malformed,
     /// `connections` or `connections_per_client` is reached.
     TooManyConnections,
 }

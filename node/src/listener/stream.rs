@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::clock::Clock;
 use super::connection::{Connection, Phase};
+use super::framing::{Fault, Framing};
 use super::guard::{Refusal, Refusals};
 
 /// The stream that the proxy reads and writes.
@@ -24,6 +25,7 @@ pub(super) struct GuardedStream {
     inner: Stream,
     connection: Arc<Connection>,
     refusals: Refusals,
+    framing: Framing,
     /// Of the first byte of a request, or of the header under way.
     reading: Clock,
     /// Of the client taking the next piece of an answer.
@@ -34,10 +36,15 @@ pub(super) struct GuardedStream {
 
 impl GuardedStream {
     pub(super) fn new(inner: Stream, connection: Arc<Connection>, refusals: Refusals) -> Self {
+        let mut framing = Framing::new(connection.limits.header_size);
+        if inner.selected_alpn_proto() == Some(ALPN::H2) {
+            framing.give_up();
+        }
         Self {
             inner,
             connection,
             refusals,
+            framing,
             reading: Clock::default(),
             writing: Clock::default(),
             header_bytes: 0,
@@ -52,6 +59,46 @@ impl GuardedStream {
         drop(Pin::new(&mut self.inner).poll_write(context, &answer));
         drop(Pin::new(&mut self.inner).poll_flush(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Keeps what the client has sent past a fault from the parser. A faulty request is
+    /// refused in its turn: the one before it may still be under way.
+    fn hold_back(&mut self, fault: Fault, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let refusal = match fault {
+            Fault::Body => {
+                self.connection.note_malformed_body();
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            Fault::Header => Refusal::Malformed,
+            Fault::HeaderTooLarge => Refusal::HeaderTooLarge,
+            Fault::TargetTooLong => Refusal::TargetTooLong,
+        };
+        match self.connection.phase() {
+            Phase::Idle | Phase::Header => self.refuse(refusal, context),
+            Phase::Request | Phase::Body => Poll::Pending,
+        }
+    }
+
+    /// Takes what came to be read, as far as it is good.
+    fn take(
+        &mut self,
+        (buffer, before): (&mut ReadBuf<'_>, usize),
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let phase = self.connection.phase();
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        let came = bytes.len();
+        let broken = match self.connection.is_tunnel() {
+            true => None,
+            false => self.framing.follow(bytes).err(),
+        };
+        let good = broken.map_or(came, |broken| broken.good);
+        buffer.set_filled(before + good);
+        match broken {
+            // Nothing at all would be the end of the stream.
+            Some(broken) if good == 0 => self.hold_back(broken.fault, context),
+            _ => Poll::Ready(self.received(phase, good)),
+        }
     }
 
     /// There is nothing to read: how long may that go on?
@@ -131,14 +178,12 @@ impl AsyncRead for GuardedStream {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let phase = this.connection.phase();
-        if phase == Phase::Header && this.header_bytes > this.connection.limits.header_size {
-            return this.refuse(Refusal::HeaderTooLarge, context);
+        if let Some(fault) = this.framing.fault() {
+            return this.hold_back(fault, context);
         }
         let before = buffer.filled().len();
         match Pin::new(&mut this.inner).poll_read(context, buffer) {
-            Poll::Ready(Ok(())) => {
-                Poll::Ready(this.received(phase, buffer.filled().len() - before))
-            }
+            Poll::Ready(Ok(())) => this.take((buffer, before), context),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => this.wait(phase, context),
         }

@@ -206,10 +206,7 @@ fn unreadable(
     // Where the next request would begin is unknown.
     session.set_keepalive(None);
     let error = error.into_down();
-    if connection.body_is_too_slow() {
-        return Ok(Err(ErrorCode::RequestTimeout));
-    }
-    match ErrorCode::of_proxy(&error) {
+    match ErrorCode::of_body(connection).or_else(|| ErrorCode::of_proxy(&error)) {
         Some(code) => Ok(Err(code)),
         None => Err(error),
     }

@@ -5,7 +5,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use serde::Serialize;
 
 use crate::edge::Fault;
-use crate::listener::Refusal;
+use crate::listener::{Connection, Refusal};
 
 /// Raised where a request's body turns out too large while it is forwarded.
 pub(super) const BODY_TOO_LARGE: ErrorType = ErrorType::HTTPStatus(413);
@@ -115,8 +115,18 @@ impl ErrorCode {
         match refusal {
             Refusal::HeaderTimeout => Self::RequestTimeout,
             Refusal::HeaderTooLarge => Self::HeadersTooLarge,
+            Refusal::TargetTooLong => Self::UriTooLong,
+            Refusal::Malformed => Self::BadRequest,
             Refusal::TooManyConnections => Self::Overloaded,
         }
+    }
+
+    /// What the listener gave up reading the client's body for.
+    pub(super) fn of_body(connection: &Connection) -> Option<Self> {
+        if connection.body_is_too_slow() {
+            return Some(Self::RequestTimeout);
+        }
+        connection.body_is_malformed().then_some(Self::BadRequest)
     }
 
     /// What the proxy library's error means; `None` when the client is gone and nobody

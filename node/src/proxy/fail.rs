@@ -49,14 +49,9 @@ async fn tell(session: &mut Session, context: &Context, code: ErrorCode) -> Opti
 
 /// `None` when the client is gone: then there is nobody to tell, and nothing to warn of.
 fn code(error: &Error, context: &Context) -> Option<ErrorCode> {
-    let slow = context
-        .connection
-        .as_ref()
-        .is_some_and(|connection| connection.body_is_too_slow());
-    let code = match slow {
-        true => ErrorCode::RequestTimeout,
-        false => ErrorCode::of_proxy(error)?,
-    };
+    let connection = context.connection.as_deref();
+    let code = connection.and_then(ErrorCode::of_body);
+    let code = code.or_else(|| ErrorCode::of_proxy(error))?;
     Some(context.error.unwrap_or(code))
 }
 
