@@ -10,6 +10,7 @@ pub(crate) mod kernel;
 pub(crate) mod lines;
 pub(crate) mod node;
 pub(crate) mod origin;
+pub(crate) mod raw_origin;
 pub(crate) mod redis;
 pub(crate) mod tls;
 
@@ -20,5 +21,6 @@ pub(crate) use http::{Connection, Request};
 pub(crate) use https::{EGRESS, Https};
 pub(crate) use node::{Node, Setup, aegis, node, printed};
 pub(crate) use origin::{Origin, Received};
+pub(crate) use raw_origin::RawOrigin;
 pub(crate) use redis::Redis;
 pub(crate) use tls::Authority;

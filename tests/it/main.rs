@@ -33,6 +33,7 @@ mod sandbox;
 mod shape;
 mod shipped;
 mod shutdown;
+mod smuggling;
 mod telling;
 mod upstream_tls;
 mod upstreams;

@@ -65,7 +65,12 @@ pub(super) fn admit(session: &mut Session, context: &mut Context) -> Result<Arc<
     let size = session
         .as_http1()
         .map_or(0, |http1| http1.get_headers_raw_bytes().len());
-    let claims = request::check(session.req_header(), size, &context.snapshot.limits)?;
+    let checked = request::check(session.req_header(), size, &context.snapshot.limits);
+    if checked == Err(ErrorCode::BadRequest) {
+        // Whoever sent this may mean something else by what it sends next.
+        session.set_keepalive(None);
+    }
+    let claims = checked?;
     if claims == request::Claims::Made {
         request::strip_claims(session.req_header_mut());
     }

@@ -37,7 +37,9 @@ pub(super) fn check(
         return Err(ErrorCode::MethodNotAllowed);
     }
     let survey = Survey::of(&header.headers);
-    let valid = survey.host_is_valid(header.version) && survey.framing_is_plain();
+    let valid = survey.host_is_valid(header.version)
+        && survey.framing_is_plain()
+        && !survey.drops_protected;
     if !valid || !target_is_valid(header) {
         return Err(ErrorCode::BadRequest);
     }

@@ -1,7 +1,9 @@
 //! What a request's header fields say that the node has to know, gathered in one pass.
 
 use aegis_abi::is_reserved_header;
-use http::header::{CONTENT_LENGTH, FORWARDED, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, Version};
 
 use super::request::{CDN_LOOP, NODE_NAME};
@@ -20,6 +22,9 @@ pub(super) struct Survey<'h> {
     pub(super) loops: usize,
     /// A client says what only the node may say.
     pub(super) has_claims: bool,
+    /// `Connection` asks for fields to be dropped that say where a request begins and ends,
+    /// whom it is for or whom it is from.
+    pub(super) drops_protected: bool,
 }
 
 /// A field that must not come twice.
@@ -43,6 +48,8 @@ impl<'h> Survey<'h> {
                 survey.coding.meet(value);
             } else if *name == CDN_LOOP {
                 survey.loops += loops(value);
+            } else if *name == CONNECTION {
+                survey.drops_protected |= drops_protected(value);
             } else if is_claim(name) {
                 survey.has_claims = true;
             }
@@ -105,6 +112,20 @@ fn is_disguised(name: &str) -> bool {
     is_reserved_header(name) || name.replace('_', "-") == "x-request-id"
 }
 
+fn drops_protected(connection: &HeaderValue) -> bool {
+    let mut options = connection.as_bytes().split(|byte| *byte == b',');
+    options.any(|option| {
+        let option = option.trim_ascii();
+        let is = |word: &str| option.eq_ignore_ascii_case(word.as_bytes());
+        if is("keep-alive") || is("close") || is("upgrade") || option.is_empty() {
+            return false;
+        }
+        HeaderName::from_bytes(option).map_or(true, |name| {
+            [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) || is_claim(&name)
+        })
+    })
+}
+
 fn loops(value: &HeaderValue) -> usize {
     let entries = value.to_str().unwrap_or_default().split(',');
     let is_this_node = |entry: &&str| {
@@ -128,8 +149,15 @@ fn is_authority(host: &str) -> bool {
         None => host.split_once(':').unwrap_or((host, "1")),
     };
     let name_is_valid = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(&b);
+    let is_encoded = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
     let port_is_valid = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
-    !name.is_empty() && name.bytes().all(name_is_valid) && port_is_valid
+    !name.is_empty()
+        && name.bytes().all(name_is_valid)
+        && name.split('%').skip(1).all(is_encoded)
+        && port_is_valid
 }
 
 fn is_v6(text: &str) -> bool {
