@@ -128,12 +128,8 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("Peer: {peer}"));
-        let harmless = session.req_header().method.is_idempotent()
-            && !session.as_ref().retry_buffer_truncated();
-        let repeat = match harmless {
-            true => Repeat::Harmless,
-            false => Repeat::Harmful,
-        };
+        let kept = !session.as_ref().retry_buffer_truncated();
+        let repeat = Repeat::of(&session.req_header().method, kept);
         let age = ConnectionAge::of(reused);
         backend::lost(context, &mut error, repeat, age);
         error
@@ -242,6 +238,9 @@ async fn act(
     connector: &Connector,
 ) -> Result<Next> {
     match &action.target {
+        Target::Upstream(upstream) if upstream.speaks_http2() => {
+            Box::pin(Exchange::plain(connector).run(session, context)).await
+        }
         Target::Upstream(_) => Ok(Next::Forward),
         Target::Answer(answer) => {
             respond::fixed(session, answer).await?;
@@ -292,10 +291,12 @@ async fn run(
         Outcome::Forward(forwarded) => {
             let replaced = forwarded.request_edits.body.clone();
             keep(context, chain, forwarded);
-            match Exchange::of(chain, connector, (replaced, buffered)) {
+            let http2 = context.upstream().is_some_and(|to| to.speaks_http2());
+            let exchange = Exchange::of(chain, connector, (replaced, buffered));
+            match exchange.is_needed() || http2 {
                 // On the heap: other requests need no room for it.
-                Some(exchange) => Box::pin(exchange.run(session, context)).await,
-                None => Ok(Next::Forward),
+                true => Box::pin(exchange.run(session, context)).await,
+                false => Ok(Next::Forward),
             }
         }
         Outcome::Fail(fault) => Ok(Next::Refused(ErrorCode::Function(fault))),

@@ -112,6 +112,11 @@ impl Upstream {
         self.settings.retries
     }
 
+    /// Whether requests go to its backends over HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        self.settings.http2
+    }
+
     /// Returns once each name has been asked for, but after a few seconds in any case.
     pub async fn answered(&self) {
         let mut unanswered = self.unanswered.subscribe();

@@ -70,6 +70,7 @@ fn read_upstream(section: &mut Section<'_>) -> Option<Settings> {
     let backends = backends.unwrap_or_default();
     let settings = Settings {
         tls: tls(section, &backends),
+        http2: section.switch("http2"),
         backends,
         balance: balance(section),
         connections: section.integer("connections", DEFAULT_CONNECTIONS, 1..=MOST_AT_ONCE),

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
 use tracing::debug;
 
 use super::context::Context;
@@ -87,16 +87,31 @@ pub(super) fn not_connected(context: &mut Context, mut error: Box<Error>) -> Box
     error.into_up()
 }
 
-/// Whether sending a request twice changes nothing.
+/// Whether a request can be sent twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
     /// Its method is idempotent, and its body is still there.
     Harmless,
+    /// Doing it twice may change something, but its body is still there.
     Harmful,
+    /// Nobody has its body any more.
+    Impossible,
+}
+
+impl Repeat {
+    /// Of a request whose body is still there if it `can_start_again`.
+    pub(super) fn of(method: &Method, can_start_again: bool) -> Self {
+        match (can_start_again, method.is_idempotent()) {
+            (false, _) => Self::Impossible,
+            (true, true) => Self::Harmless,
+            (true, false) => Self::Harmful,
+        }
+    }
 }
 
 /// A kept connection may die under a request that nobody has read. Such a request is
-/// sent again, at least once and at most `retries` times, if doing it twice is harmless.
+/// sent again, at least once and at most `retries` times, if doing it twice is harmless; one
+/// that an HTTP/2 backend says it has not looked at (RFC 9113, section 8.7) in any case.
 pub(super) fn lost(
     context: &mut Context,
     error: &mut Error,
@@ -111,9 +126,13 @@ pub(super) fn lost(
     let allowed = context
         .upstream()
         .map_or(0, |upstream| upstream.retries().max(1));
-    match repeat == Repeat::Harmless && context.exchange.resent < allowed {
-        true => error.retry.decide_reuse(connection == ConnectionAge::Kept),
-        false => error.set_retry(false),
+    // Only this is decided by the library.
+    let refused = matches!(error.retry, RetryType::Decided(true));
+    match repeat {
+        _ if context.exchange.resent >= allowed => error.set_retry(false),
+        Repeat::Harmless => error.retry.decide_reuse(connection == ConnectionAge::Kept),
+        Repeat::Harmful => error.set_retry(refused),
+        Repeat::Impossible => error.set_retry(false),
     }
     context.exchange.resent += usize::from(error.retry());
 }

@@ -98,6 +98,12 @@ impl Context {
         }
     }
 
+    /// Whether the backend of this attempt is spoken to in HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        let lease = self.exchange.lease.as_ref();
+        lease.is_some_and(|lease| lease.backend().speaks_http2())
+    }
+
     /// Where the request goes, if its route has an upstream.
     pub(super) fn upstream(&self) -> Option<Arc<Upstream>> {
         match &self.action.as_ref()?.target {

@@ -1,6 +1,7 @@
 //! Every error a client can see: one table, and the one place that fills it.
 
 use http::StatusCode;
+use pingora::protocols::http::v2::client::PING_TIMEDOUT;
 use pingora::{Error, ErrorSource, ErrorType};
 use serde::Serialize;
 
@@ -194,9 +195,11 @@ fn upstream(kind: &ErrorType) -> ErrorCode {
         }
         E::BindError | E::AcceptError | E::SocketError => ErrorCode::UpstreamConnect,
         E::ReadError | E::WriteError | E::ConnectionClosed => ErrorCode::UpstreamReset,
-        E::InvalidHTTPHeader | E::H1Error | E::H2Error | E::H2Downgrade | E::InvalidH2 => {
+        E::H2Error => ErrorCode::UpstreamReset,
+        E::InvalidHTTPHeader | E::H1Error | E::H2Downgrade | E::InvalidH2 => {
             ErrorCode::UpstreamInvalid
         }
+        kind if *kind == PING_TIMEDOUT => ErrorCode::UpstreamTimeout,
         E::HTTPStatus(_) | E::Custom(_) | E::CustomCode(..) => ErrorCode::UpstreamInvalid,
         E::FileOpenError | E::FileCreateError | E::FileReadError | E::FileWriteError => {
             ErrorCode::Internal

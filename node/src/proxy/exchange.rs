@@ -1,14 +1,18 @@
-//! The exchange with a backend where functions have to do with a body.
+//! The exchange with a backend where functions have to do with a body, or which speaks HTTP/2.
 //!
 //! The library passes an answer's header on before it has read the body, its body filters cannot
-//! wait, and of a request's body it sends on what it has read itself. So the node carries these
-//! requests: it sends what the functions made of the request, reads the answer as far as they
-//! get it, runs them, and writes what they made of it.
+//! wait, and of a request's body it sends on what it has read itself; with an HTTP/2 backend it
+//! waits for one direction while the other is blocked. So the node carries these requests: it
+//! sends what the functions made of the request, reads the answer as far as they get it, runs
+//! them, and writes what they made of it.
 
 mod answer;
 mod connection;
 mod delivery;
 mod header;
+mod http1;
+mod http2;
+mod sink;
 mod upload;
 
 use bytes::Bytes;
@@ -31,7 +35,7 @@ use crate::edge::{Chain, ResponseBody};
 /// What an exchange needs besides the request.
 pub(super) struct Exchange<'a> {
     connector: &'a Connector,
-    chain: &'a Chain,
+    functions: Option<&'a Chain>,
     /// The request's, if it is there already.
     body: RequestBody,
     /// Bytes of the answer's body that functions get; `None` if none asks for it.
@@ -49,26 +53,39 @@ enum RequestBody {
 }
 
 impl<'a> Exchange<'a> {
-    /// For a request whose answer's body functions want to see, or whose own body is not the
-    /// client's stream any more; `None` for others, which the library carries.
+    /// Of a request that no function has to do with.
+    pub(super) fn plain(connector: &'a Connector) -> Self {
+        Self {
+            connector,
+            functions: None,
+            body: RequestBody::Clients,
+            limit: None,
+        }
+    }
+
+    /// Of a request that these functions have forwarded.
     pub(super) fn of(
         chain: &'a Chain,
         connector: &'a Connector,
         (replaced, buffered): (Option<Bytes>, Buffered),
-    ) -> Option<Self> {
+    ) -> Self {
         let body = match (replaced, buffered.body()) {
             (Some(body), _) => RequestBody::Replaced(body),
             (None, Some(body)) => RequestBody::Buffered(body),
             (None, None) => RequestBody::Clients,
         };
-        let limit = chain.response_body_limit();
-        let ours = limit.is_some() || !matches!(body, RequestBody::Clients);
-        ours.then_some(Self {
-            connector,
-            chain,
+        Self {
+            functions: Some(chain),
             body,
-            limit,
-        })
+            limit: chain.response_body_limit(),
+            ..Self::plain(connector)
+        }
+    }
+
+    /// Whether functions see the body of the answer, or that of the request is not the client's
+    /// stream any more.
+    pub(super) fn is_needed(&self) -> bool {
+        self.limit.is_some() || !matches!(self.body, RequestBody::Clients)
     }
 
     /// Carries the request to a backend and the answer, past the functions, to the client.
@@ -91,9 +108,10 @@ impl<'a> Exchange<'a> {
         upload.keep_nothing();
         response::received(context, &mut header);
         // Held until it is written, or replaced.
-        let held = self.chain.hold();
+        let held = self.functions.map(Chain::hold);
+        let wanted = self.limit.zip(held.as_ref());
         let ends = (&mut connection, &mut upload);
-        let body = answer::body(session, ends, &header, (self.limit, &held)).await?;
+        let body = answer::body(session, ends, &header, wanted).await?;
         let Some(body) = body else {
             return Ok(Next::Refused(ErrorCode::Overloaded));
         };
@@ -107,7 +125,7 @@ impl<'a> Exchange<'a> {
         }
         upload.hold_until_over(context.body_hold.take());
         let is_error = header.status.is_client_error() || header.status.is_server_error();
-        let held = Some(held).filter(|_| context.edits.body.is_none());
+        let held = held.filter(|_| context.edits.body.is_none());
         let answer = delivery::prepare(session, context, header, body)?;
         delivery::send(session, (rest.as_mut(), &mut upload), answer, held).await?;
         // A client need not send the rest of what was refused (RFC 9112, section 9.5).
@@ -138,11 +156,7 @@ impl<'a> Exchange<'a> {
                 Ok(header) => return Ok((connection, header)),
                 Err(error) => error,
             };
-            let idempotent = session.req_header().method.is_idempotent();
-            let repeat = match idempotent && upload.can_start_again() {
-                true => Repeat::Harmless,
-                false => Repeat::Harmful,
-            };
+            let repeat = Repeat::of(&session.req_header().method, upload.can_start_again());
             backend::lost(context, &mut error, repeat, connection.age);
             if !error.retry() {
                 return Err(error);
@@ -153,8 +167,9 @@ impl<'a> Exchange<'a> {
     async fn connect(&self, session: &mut Session, context: &mut Context) -> Result<Connection> {
         loop {
             let peer = backend::pick(context, session.req_header())?;
+            let lease = context.exchange.lease.as_ref();
             let opened = tokio::select! {
-                opened = Connection::open(self.connector, peer) => opened,
+                opened = Connection::open(self.connector, peer, lease) => opened,
                 gone = watch::client_left(session) => return Err(gone),
             };
             let error = match opened {
@@ -176,14 +191,14 @@ impl<'a> Exchange<'a> {
         upload: &mut Upload,
         (header, body): (&ResponseHeader, ResponseBody),
     ) -> Result<Result<(), ErrorCode>> {
-        let Some(request) = context.forwarded.take() else {
+        let (Some(request), Some(chain)) = (context.forwarded.take(), self.functions) else {
             return Ok(Ok(()));
         };
         let response = phase::response(context, header, body);
-        let hold = context.hold.get_or_insert_with(|| self.chain.hold());
+        let hold = context.hold.get_or_insert_with(|| chain.hold());
         let outcome = {
             let records = &mut context.records;
-            let judging = self.chain.respond_phase(&request, response, hold, records);
+            let judging = chain.respond_phase(&request, response, hold, records);
             tokio::pin!(judging);
             loop {
                 tokio::select! {
@@ -225,8 +240,8 @@ async fn try_once(
     connection: &mut Connection,
     upload: &mut Upload,
 ) -> Result<Box<ResponseHeader>> {
-    connection.send_header(header).await?;
-    upload.start(session, connection).await?;
+    let sink = connection.send_header(header, upload.framing()).await?;
+    upload.start(session, sink).await?;
     answer::header(session, connection, upload).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, VIA};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, VIA};
 use http::{HeaderName, HeaderValue, Uri, Version};
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -41,6 +41,26 @@ pub(super) fn add_headers(
     upstream.append_header(VIA, HeaderValue::from_static(via(received)))?;
     upstream.append_header(CDN_LOOP, HeaderValue::from_static(NODE_NAME))?;
     Ok(())
+}
+
+/// A client that takes trailers says so, and gRPC wants to hear it. It concerns one connection,
+/// so that the node has to say it anew; HTTP/1.1 backends' trailers go nowhere.
+pub(super) fn accept_trailers(
+    upstream: &mut RequestHeader,
+    received: &RequestHeader,
+    context: &Context,
+) {
+    upstream.remove_header(&TE);
+    if context.speaks_http2() && takes_trailers(received) {
+        let trailers = HeaderValue::from_static("trailers");
+        upstream.insert_header(TE, trailers).ok();
+    }
+}
+
+fn takes_trailers(header: &RequestHeader) -> bool {
+    let values = header.headers.get_all(TE).iter();
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// The functions' edits. A replaced body is there already, and framed.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use pingora::protocols::l4::ext::TcpKeepalive;
-use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::upstreams::peer::{ALPN, HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
 use tracing::info;
 
 use super::standing::{Ejected, Standing};
@@ -18,6 +18,14 @@ use super::{BackendSettings, Settings, Upstream};
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest wait for the backend to take the next piece of a request.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests that one HTTP/2 connection carries at once; more take another connection.
+const STREAMS: usize = 100;
+/// What a backend may send ahead of a client that reads slowly.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// All of them together: no client that does not read holds up those it shares with.
+const CONNECTION_WINDOW: u32 = STREAMS as u32 * STREAM_WINDOW;
+/// How often an HTTP/2 connection is asked whether it is alive.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// A dead peer is noticed after about two minutes without traffic.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive {
     idle: Duration::from_secs(60),
@@ -59,6 +67,9 @@ impl Backend {
         options.tcp_keepalive = Some(KEEPALIVE);
         // A tunnel would escape the limits and filters of requests.
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        if settings.http2 {
+            speak_http2(options);
+        }
         Self {
             address,
             name: address.to_string(),
@@ -84,6 +95,11 @@ impl Backend {
     /// Host and port as the configuration has them.
     pub(super) fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Whether requests go to it over HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        self.settings.http2
     }
 
     /// Where and how to connect.
@@ -123,6 +139,16 @@ impl Backend {
             }
         }
     }
+}
+
+/// Nothing else is spoken, so that a request has the same meaning on every connection. The number
+/// of streams is part of what the library keeps connections by, so no other upstream takes these.
+fn speak_http2(options: &mut PeerOptions) {
+    options.alpn = ALPN::H2;
+    options.max_h2_streams = STREAMS;
+    options.h2_stream_window_size = Some(STREAM_WINDOW);
+    options.h2_connection_window_size = Some(CONNECTION_WINDOW);
+    options.h2_ping_interval = Some(PING_INTERVAL);
 }
 
 /// A request's place at a backend; given back when dropped.

@@ -15,6 +15,8 @@ pub struct Settings {
     pub backends: Vec<BackendSettings>,
     /// Which of them takes a request.
     pub balance: Balance,
+    /// Whether backends are spoken to in HTTP/2, without asking whether they know it.
+    pub http2: bool,
     /// Requests under way at one backend at once.
     pub connections: usize,
     /// TCP connect.

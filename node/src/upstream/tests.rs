@@ -47,6 +47,7 @@ fn settings(weights: &[usize]) -> Settings {
         slow_start: Duration::from_secs(10),
         nameservers: Vec::new(),
         tls: None,
+        http2: false,
     }
 }
 

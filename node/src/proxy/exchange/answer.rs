@@ -22,7 +22,8 @@ const EVENT_STREAM: &[u8] = b"text/event-stream";
 /// A body, of which everything is there or only the beginning.
 #[derive(Debug)]
 pub(super) enum Body {
-    Whole(Bytes),
+    /// With what follows it.
+    Whole(Bytes, Option<Box<HeaderMap>>),
     /// More follows on the connection.
     Begun(Bytes, Unbuffered),
 }
@@ -37,13 +38,13 @@ pub(super) enum Unbuffered {
 
 impl Body {
     pub(super) fn is_whole(&self) -> bool {
-        matches!(self, Self::Whole(_))
+        matches!(self, Self::Whole(..))
     }
 
     /// What functions get of it.
     pub(super) fn for_functions(&self) -> ResponseBody {
         match self {
-            Self::Whole(body) => ResponseBody::Buffered(body.clone()),
+            Self::Whole(body, _) => ResponseBody::Buffered(body.clone()),
             Self::Begun(_, Unbuffered::TooLarge) => ResponseBody::TooLarge,
             Self::Begun(_, Unbuffered::Streams) => ResponseBody::Streams,
         }
@@ -92,15 +93,15 @@ fn has_plain_framing(headers: &HeaderMap) -> bool {
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-/// Reads the body, if it is one to be buffered, at most `limit` bytes of it; `None`
-/// when `hold` has no room for them. Without a limit nobody wants to see it.
+/// Reads the body, if it is one to be buffered, at most the limit's bytes of it; `None`
+/// when the hold has no room for them. Without these nobody wants to see it.
 pub(super) async fn body(
     session: &mut Session,
     (connection, upload): (&mut Connection, &mut Upload),
     header: &ResponseHeader,
-    (limit, hold): (Option<usize>, &Hold),
+    wanted: Option<(usize, &Hold)>,
 ) -> Result<Option<Body>> {
-    let Some(limit) = limit else {
+    let Some((limit, hold)) = wanted else {
         return Ok(Some(Body::Begun(Bytes::new(), Unbuffered::Streams)));
     };
     if let Some(reason) = unbuffered(&session.req_header().method, header, limit) {
@@ -117,7 +118,8 @@ pub(super) async fn body(
             }
         };
         let Some(piece) = piece else {
-            return Ok(Some(Body::Whole(body::exact(body))));
+            let trailers = trailers(session, connection, upload).await?;
+            return Ok(Some(Body::Whole(body::exact(body), trailers)));
         };
         if !hold.grow(piece.len()) {
             return Ok(None);
@@ -126,6 +128,26 @@ pub(super) async fn body(
         if body.len() > limit {
             let begun = Body::Begun(body.freeze(), Unbuffered::TooLarge);
             return Ok(Some(begun));
+        }
+    }
+}
+
+/// Reads what follows the body, for a client that can be sent it.
+pub(super) async fn trailers(
+    session: &mut Session,
+    connection: &mut Connection,
+    upload: &mut Upload,
+) -> Result<Option<Box<HeaderMap>>> {
+    loop {
+        tokio::select! {
+            trailers = connection.read_trailers() => {
+                let wanted = session.is_http2();
+                return Ok(trailers?.filter(|_| wanted).map(Box::new));
+            }
+            step = upload.step(session) => {
+                step?;
+                upload.pass_turn(connection);
+            }
         }
     }
 }

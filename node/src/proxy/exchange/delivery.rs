@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use pingora::Result;
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
 
-use super::answer::Body;
+use super::answer::{self, Body};
 use super::connection::Connection;
 use super::upload::Upload;
 use crate::edge::Hold;
@@ -20,7 +21,8 @@ use crate::proxy::response;
 pub(super) enum Content {
     /// Nothing: HTTP or a function allows no body.
     Nothing,
-    Whole(Bytes),
+    /// With what follows the body.
+    Whole(Bytes, Option<Box<HeaderMap>>),
     /// These bytes, and all that follows on the connection.
     Streamed(Bytes),
 }
@@ -37,12 +39,12 @@ pub(super) fn prepare(
     let content = match std::mem::take(&mut context.exchange.body) {
         ReplacedBody::Whole(whole, body) => {
             header = whole;
-            Content::Whole(body)
+            Content::Whole(body, None)
         }
         replaced => {
             edited?;
             match replaced {
-                ReplacedBody::Pending(body) => Content::Whole(body),
+                ReplacedBody::Pending(body) => Content::Whole(body, None),
                 ReplacedBody::No => content(&method, &header, body),
                 ReplacedBody::Sent | ReplacedBody::Whole(..) => Content::Nothing,
             }
@@ -58,7 +60,7 @@ fn content(method: &Method, header: &ResponseHeader, body: Body) -> Content {
         return Content::Nothing;
     }
     match body {
-        Body::Whole(body) => Content::Whole(body),
+        Body::Whole(body, trailers) => Content::Whole(body, trailers),
         Body::Begun(beginning, _) => Content::Streamed(beginning),
     }
 }
@@ -67,7 +69,7 @@ fn content(method: &Method, header: &ResponseHeader, body: Body) -> Content {
 fn frame(header: &mut ResponseHeader, content: &Content) -> Result<()> {
     match content {
         Content::Nothing => {}
-        Content::Whole(body) => {
+        Content::Whole(body, _) => {
             header.remove_header(&TRANSFER_ENCODING);
             header.set_content_length(body.len())?;
         }
@@ -88,29 +90,37 @@ pub(super) async fn send(
     (header, content): (Box<ResponseHeader>, Content),
     held: Option<Hold>,
 ) -> Result<()> {
-    let (first, rest) = match content {
-        Content::Nothing => (Bytes::new(), None),
-        Content::Whole(body) => (body, None),
-        Content::Streamed(beginning) => (beginning, rest),
+    let (first, trailers, rest) = match content {
+        Content::Nothing => (Bytes::new(), None, None),
+        Content::Whole(body, trailers) => (body, trailers, None),
+        Content::Streamed(beginning) => (beginning, None, rest),
     };
-    let ends = rest.is_none() && first.is_empty();
-    let sent = session.write_response_header(header, ends).await;
-    sent.map_err(|error| error.into_down())?;
-    write(session, first).await?;
-    drop(held);
-    if let Some(connection) = rest {
-        stream(session, connection, upload).await?;
+    let more = |connection: &&mut Connection| !connection.ended_with_header();
+    let rest = rest.filter(more);
+    let ends = rest.is_none() && first.is_empty() && trailers.is_none();
+    write(session, HttpTask::Header(header, ends)).await?;
+    if ends {
+        return Ok(());
     }
+    write(session, HttpTask::Body(Some(first), false)).await?;
+    drop(held);
+    let trailers = match rest {
+        Some(connection) => stream(session, connection, upload).await?,
+        None => trailers,
+    };
     // Writes the end of a chunked body, and whatever is still held back.
-    let ended = session.as_downstream_mut().finish_body().await;
-    ended.map_err(|error| error.into_down())
+    match trailers {
+        Some(trailers) => write(session, HttpTask::Trailer(Some(trailers))).await,
+        None => write(session, HttpTask::Done).await,
+    }
 }
 
+/// Sends what comes on the connection, up to the trailers.
 async fn stream(
     session: &mut Session,
     connection: &mut Connection,
     upload: &mut Upload,
-) -> Result<()> {
+) -> Result<Option<Box<HeaderMap>>> {
     upload.pass_turn(connection);
     loop {
         let piece = tokio::select! {
@@ -122,13 +132,13 @@ async fn stream(
             }
         };
         match piece {
-            Some(piece) => write(session, piece).await?,
-            None => return Ok(()),
+            Some(piece) => write(session, HttpTask::Body(Some(piece), false)).await?,
+            None => return answer::trailers(session, connection, upload).await,
         }
     }
 }
 
-async fn write(session: &mut Session, piece: Bytes) -> Result<()> {
-    let written = session.write_response_body(Some(piece), false).await;
-    written.map_err(|error| error.into_down())
+async fn write(session: &mut Session, task: HttpTask) -> Result<()> {
+    let written = session.write_response_tasks(vec![task]).await;
+    written.map(drop).map_err(|error| error.into_down())
 }

@@ -10,7 +10,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use super::upload::Framing;
+use super::sink::Framing;
 use crate::proxy::context::Context;
 use crate::proxy::forward;
 
@@ -60,9 +60,12 @@ pub(super) fn upstream(
         header.insert_header(ACCEPT_ENCODING, coding)?;
     }
     forward::add_headers(&mut header, received.version, context)?;
+    forward::accept_trailers(&mut header, received, context);
     match framing {
         Framing::Nothing => {}
         Framing::Length(length) => header.insert_header(CONTENT_LENGTH, length)?,
+        // HTTP/2 needs no words for it.
+        Framing::Chunked if context.speaks_http2() => {}
         Framing::Chunked => {
             header.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
         }

@@ -1,19 +1,15 @@
 //! The request's body on its way to the backend: the one that was buffered, or the client's
 //! as it comes.
 
-use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use pingora::proxy::Session;
-use pingora::{Error, Result};
-use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, timeout_at};
+use pingora::{Error, ErrorType, Result};
 use tracing::debug;
 
-use super::connection::{Connection, Shared};
+use super::connection::Connection;
+use super::sink::{Framing, Sink};
 use crate::edge::Hold;
 use crate::listener;
 use crate::proxy::error::BODY_TOO_LARGE;
@@ -22,18 +18,11 @@ use crate::proxy::{body, watch};
 
 /// What came of a streamed body is kept up to this size, in case it must be sent again.
 const KEPT: usize = 64 * 1024;
-const END_OF_CHUNKS: Bytes = Bytes::from_static(b"0\r\n\r\n");
-const END_OF_CHUNK: Bytes = Bytes::from_static(b"\r\n");
 
 /// The body, and how much of it has gone.
 pub(super) struct Upload {
     source: Source,
-    sink: Option<Shared>,
-    write_timeout: Option<Duration>,
-    /// Framed, to be written next.
-    pending: VecDeque<Bytes>,
-    /// Since when the backend takes nothing.
-    waiting: Option<Instant>,
+    sink: Option<Sink>,
     stage: Stage,
     /// For a buffered body.
     hold: Option<Hold>,
@@ -55,15 +44,6 @@ struct Streamed {
     /// The client has sent all of it.
     complete: bool,
     connection: Option<Arc<listener::Connection>>,
-}
-
-/// How the backend learns where the body ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// There is none.
-    Nothing,
-    Length(u64),
-    Chunked,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,9 +89,6 @@ impl Upload {
         Self {
             source,
             sink: None,
-            write_timeout: None,
-            pending: VecDeque::new(),
-            waiting: None,
             stage: Stage::Open,
             hold: None,
         }
@@ -132,32 +109,23 @@ impl Upload {
         }
     }
 
-    /// Begins, perhaps once more, on a connection that has the header already.
-    pub(super) async fn start(
-        &mut self,
-        session: &mut Session,
-        connection: &Connection,
-    ) -> Result<()> {
-        self.sink = Some(connection.body_sink());
-        self.write_timeout = connection.write_timeout();
-        self.waiting = None;
-        self.pending.clear();
-        match &self.source {
-            Source::Buffered(body) => {
-                let body = Some(body.clone()).filter(|body| !body.is_empty());
-                self.pending.extend(body);
-                self.end();
-            }
+    /// Begins, perhaps once more, where the backend has the header already.
+    pub(super) async fn start(&mut self, session: &mut Session, mut sink: Sink) -> Result<()> {
+        self.stage = Stage::Open;
+        let (begun, complete) = match &self.source {
+            Source::Buffered(body) => (body.clone(), true),
             Source::Client(streamed) => {
-                let begun = streamed.kept.clone().unwrap_or_default().freeze();
-                self.pending = streamed.frame(begun).collect();
-                self.stage = Stage::Open;
-                if streamed.complete {
-                    self.end();
-                } else if streamed.received == 0 {
+                if !streamed.complete && streamed.received == 0 {
                     body::invite(session).await?;
                 }
+                let begun = streamed.kept.clone().unwrap_or_default();
+                (begun.freeze(), streamed.complete)
             }
+        };
+        sink.push(begun);
+        self.sink = Some(sink);
+        if complete {
+            self.end();
         }
         Ok(())
     }
@@ -206,7 +174,10 @@ impl Upload {
         if self.is_over() {
             return Err(watch::client_left(session).await);
         }
-        if let Err(error) = self.write().await {
+        let Some(sink) = &mut self.sink else {
+            return Error::err(ErrorType::InternalError);
+        };
+        if let Err(error) = sink.drain().await {
             debug!(%error, "the backend takes no more of a request");
             self.conclude(Stage::Refused);
             return Ok(());
@@ -215,9 +186,11 @@ impl Upload {
             Stage::Last => self.conclude(Stage::Sent),
             Stage::Open => {
                 let piece = session.read_request_body().await;
-                self.take(piece.map_err(|error| error.into_down())?)?;
+                let piece = piece.map_err(|error| error.into_down())?;
                 // Told with the last piece, so that all is known to be sent when it is.
-                if session.is_body_done() {
+                let is_last = piece.is_none() || session.is_body_done();
+                self.take(piece)?;
+                if is_last {
                     self.complete();
                 }
             }
@@ -226,33 +199,13 @@ impl Upload {
         Ok(())
     }
 
-    /// Writes what is pending, and waits no longer than the timeout for each piece of it.
-    async fn write(&mut self) -> io::Result<()> {
-        let Some(sink) = &mut self.sink else {
-            return Err(io::ErrorKind::NotConnected.into());
-        };
-        while let Some(piece) = self.pending.front_mut() {
-            let since = *self.waiting.get_or_insert_with(Instant::now);
-            let written = within(self.write_timeout, since, sink.write_buf(piece)).await?;
-            if written == 0 && !piece.is_empty() {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            if piece.is_empty() {
-                self.pending.pop_front();
-            }
-            self.waiting = None;
-        }
-        let since = *self.waiting.get_or_insert_with(Instant::now);
-        within(self.write_timeout, since, sink.flush()).await?;
-        self.waiting = None;
-        Ok(())
-    }
-
     /// A piece of the client's.
     fn take(&mut self, piece: Option<Bytes>) -> Result<()> {
         if let (Source::Client(streamed), Some(piece)) = (&mut self.source, piece) {
             streamed.count(&piece)?;
-            self.pending.extend(streamed.frame(piece));
+            if let Some(sink) = &mut self.sink {
+                sink.push(piece);
+            }
         }
         Ok(())
     }
@@ -271,15 +224,18 @@ impl Upload {
     /// Nothing more is written, so nothing is left to hold.
     fn conclude(&mut self, stage: Stage) {
         self.stage = stage;
-        self.pending.clear();
         self.hold = None;
+        if stage == Stage::Refused {
+            self.sink = None;
+        }
     }
 
     fn end(&mut self) {
-        if self.framing() == Framing::Chunked {
-            self.pending.push_back(END_OF_CHUNKS);
-        }
-        self.stage = match self.pending.is_empty() {
+        let drained = self.sink.as_mut().is_none_or(|sink| {
+            sink.end();
+            sink.is_drained()
+        });
+        self.stage = match drained {
             true => Stage::Sent,
             false => Stage::Last,
         };
@@ -298,37 +254,15 @@ impl Streamed {
         }
         Ok(())
     }
-
-    /// An empty piece would end a chunked body.
-    fn frame(&self, piece: Bytes) -> impl Iterator<Item = Bytes> + use<> {
-        let piece = Some(piece).filter(|piece| !piece.is_empty());
-        let chunk = piece.as_ref().filter(|_| self.framing == Framing::Chunked);
-        let size = chunk.map(|piece| Bytes::from(format!("{:x}\r\n", piece.len())));
-        let end = chunk.map(|_| END_OF_CHUNK);
-        [size, piece, end].into_iter().flatten()
-    }
-}
-
-async fn within<T>(
-    timeout: Option<Duration>,
-    since: Instant,
-    work: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    match timeout {
-        Some(timeout) => timeout_at(since + timeout, work)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
-        None => work.await,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn streamed(framing: Framing) -> Streamed {
+    fn streamed() -> Streamed {
         Streamed {
-            framing,
+            framing: Framing::Chunked,
             received: 0,
             limit: 100_000,
             kept: Some(BytesMut::new()),
@@ -337,22 +271,9 @@ mod tests {
         }
     }
 
-    fn framed(framing: Framing, piece: &'static [u8]) -> Vec<u8> {
-        let pieces: Vec<Bytes> = streamed(framing).frame(Bytes::from_static(piece)).collect();
-        pieces.concat()
-    }
-
-    #[test]
-    fn chunks_are_framed_and_never_empty() {
-        assert_eq!(framed(Framing::Chunked, &[b'x'; 17])[..4], *b"11\r\n");
-        assert_eq!(framed(Framing::Chunked, b"abc"), b"3\r\nabc\r\n");
-        assert_eq!(framed(Framing::Chunked, b""), b"");
-        assert_eq!(framed(Framing::Length(3), b"abc"), b"abc");
-    }
-
     #[test]
     fn little_is_kept_to_be_sent_again_and_too_much_refused() {
-        let mut body = streamed(Framing::Chunked);
+        let mut body = streamed();
         let piece = Bytes::from(vec![0; KEPT / 2]);
         for kept in [true, true, false] {
             assert!(body.count(&piece).is_ok());
