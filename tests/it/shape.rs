@@ -7,8 +7,9 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const LONGEST: usize = 450;
 
 /// A crate, and the modules of `node/src` that may name it.
-const OWNERS: [(&str, &[&str]); 7] = [
+const OWNERS: [(&str, &[&str]); 8] = [
     ("pingora", &["proxy", "listener", "upstream", "server"]),
+    ("h2", &["listener", "proxy"]),
     ("wasmtime", &["edge"]),
     ("fred", &["cache"]),
     ("reqwest", &["egress"]),

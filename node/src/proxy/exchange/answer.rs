@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
@@ -141,7 +141,7 @@ pub(super) async fn trailers(
     loop {
         tokio::select! {
             trailers = connection.read_trailers() => {
-                let wanted = session.is_http2();
+                let wanted = session.req_header().version == Version::HTTP_2;
                 return Ok(trailers?.filter(|_| wanted).map(Box::new));
             }
             step = upload.step(session) => {
