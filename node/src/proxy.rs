@@ -128,8 +128,7 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("Peer: {peer}"));
-        let kept = !session.as_ref().retry_buffer_truncated();
-        let repeat = Repeat::of(&session.req_header().method, kept);
+        let repeat = Repeat::of_library(session);
         let age = ConnectionAge::of(reused);
         backend::lost(context, &mut error, repeat, age);
         error
@@ -167,10 +166,11 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         header: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
+        backend::judge(context, header.status, Repeat::of_library(session))?;
         response::received(context, header);
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 mod backend;
 mod balance;
+mod budget;
 mod check;
 mod key;
 mod members;
 mod names;
+mod retry;
 mod settings;
 mod standing;
 mod task;
@@ -23,7 +25,9 @@ use tracing::{info, warn};
 
 pub use backend::{Backend, Lease};
 pub use balance::{Choice, Unavailable};
+pub use budget::Budget;
 pub use key::{Caller, HashBy, HashByError};
+pub use retry::{Failure, RetryOn};
 pub use settings::{BackendSettings, Balance, Ejection, HealthCheck, Probe, Settings};
 pub use tls::{IdentityFiles, TlsError, TlsSettings};
 
@@ -40,6 +44,7 @@ pub struct Upstream {
     name: Arc<str>,
     settings: Arc<Settings>,
     security: Security,
+    budget: Budget,
     members: ArcSwap<Members>,
     /// What is known of each entry of the settings; locked to change `members`.
     addresses: Mutex<Vec<Vec<IpAddr>>>,
@@ -85,6 +90,7 @@ impl Upstream {
                 name: name.into(),
                 settings: Arc::new(settings.clone()),
                 security,
+                budget: Budget::default(),
                 members: ArcSwap::default(),
                 addresses: Mutex::new(addresses),
                 prober: settings.health_check.clone().map(Prober::new),
@@ -107,9 +113,19 @@ impl Upstream {
         &self.name
     }
 
-    /// Furthest attempts after a connect failure.
+    /// Further attempts, of those without a connection and of others.
     pub fn retries(&self) -> usize {
         self.settings.retries
+    }
+
+    /// What they are for.
+    pub fn retry_on(&self) -> &RetryOn {
+        &self.settings.retry_on
+    }
+
+    /// How many more there may be just now.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Whether requests go to its backends over HTTP/2.

@@ -28,6 +28,7 @@ mod reload;
 mod request_edits;
 mod response_bodies;
 mod response_phase;
+mod retries;
 mod reuse;
 mod routing;
 mod sandbox;

@@ -10,7 +10,7 @@ use std::{
 
 use toml::de::DeValue;
 
-use crate::upstream::{BackendSettings, Balance, HashBy, Settings, TlsSettings};
+use crate::upstream::{BackendSettings, Balance, Failure, HashBy, RetryOn, Settings, TlsSettings};
 
 use super::{
     egress::NAMESERVER,
@@ -29,6 +29,7 @@ const BACKEND: &str =
 
 const HASH_BY: &str =
     "write \"header:NAME\", \"cookie:NAME\", \"address\" (the client's) or \"path\"";
+const FAILURE: &str = "write \"connect\", \"reset\" or a status from \"400\" to \"599\"";
 
 const DEFAULT_CONNECTIONS: usize = 1024;
 const DEFAULT_RETRIES: usize = 1;
@@ -81,6 +82,7 @@ fn read_upstream(section: &mut Section<'_>) -> Option<Settings> {
         ejection: health::ejection(section),
         slow_start: section.duration("slow_start", 10 * SECOND, Duration::ZERO..=HOUR),
         nameservers: section.parsed_list("nameservers", NAMESERVER),
+        retry_on: retry_on(section),
     };
     (!settings.backends.is_empty()).then_some(settings)
 }
@@ -106,6 +108,15 @@ fn balance(section: &mut Section<'_>) -> Balance {
     let by = section.require("hash_by", HASH_BY);
     let by = by.and_then(|value| value.parsed(HASH_BY));
     by.map_or_else(|| given.clone(), Balance::Hash)
+}
+
+fn retry_on(section: &mut Section<'_>) -> RetryOn {
+    let given = section.has("retry_on");
+    let failures: Vec<Failure> = section.parsed_list("retry_on", FAILURE);
+    match given {
+        true => failures.into_iter().collect(),
+        false => RetryOn::default(),
+    }
 }
 
 fn tls(section: &mut Section<'_>, backends: &[BackendSettings]) -> Option<TlsSettings> {

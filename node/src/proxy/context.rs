@@ -50,8 +50,10 @@ pub struct Context {
 pub(super) struct Exchange {
     pub(super) lease: Option<Lease>,
     /// Backends that could not be connected to.
-    pub(super) tried: Vec<SocketAddr>,
-    /// How often the request was sent again after a kept connection had died.
+    pub(super) unreachable: Vec<SocketAddr>,
+    /// Backends that got the request and failed.
+    pub(super) failed: Vec<SocketAddr>,
+    /// How often the request was sent again to the latter or in their place.
     pub(super) resent: usize,
     pub(super) started: Option<Instant>,
     /// Until the header of the answer was there.

@@ -152,11 +152,16 @@ impl<'a> Exchange<'a> {
             // Functions cannot read what is compressed.
             let coding = self.limit.map(|_| HeaderValue::from_static("identity"));
             let header = header::upstream(session, context, upload.framing(), coding)?;
-            let mut error = match try_once(session, header, &mut connection, upload).await {
+            let answer = try_once(session, header, &mut connection, upload).await;
+            let repeat = Repeat::of(&session.req_header().method, upload.can_start_again());
+            let judged = answer.and_then(|header| {
+                backend::judge(context, header.status, repeat)?;
+                Ok(header)
+            });
+            let mut error = match judged {
                 Ok(header) => return Ok((connection, header)),
                 Err(error) => error,
             };
-            let repeat = Repeat::of(&session.req_header().method, upload.can_start_again());
             backend::lost(context, &mut error, repeat, connection.age);
             if !error.retry() {
                 return Err(error);

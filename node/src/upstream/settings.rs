@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
-use super::{HashBy, TlsSettings};
+use super::{HashBy, RetryOn, TlsSettings};
 
 /// One `[upstreams.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Longest wait for the next bytes of an answer.
     pub read_timeout: Duration,
-    /// Further attempts on another backend after a connect failure, and (but at least one)
-    /// after a kept connection died under an idempotent request.
+    /// Further attempts: so many on other backends after a connect failure, and so many after
+    /// what else is in `retry_on`, of which a kept connection that died under an idempotent
+    /// request has one at least.
     pub retries: usize,
     /// How it is found out which backends are up; `None`: they are taken to be.
     pub health_check: Option<HealthCheck>,
@@ -34,6 +35,8 @@ pub struct Settings {
     pub slow_start: Duration,
     /// Who is asked for names; empty: whom the system asks.
     pub nameservers: Vec<SocketAddr>,
+    /// What they are for.
+    pub retry_on: RetryOn,
     /// Plain HTTP without.
     pub tls: Option<TlsSettings>,
 }

@@ -48,6 +48,7 @@ fn settings(weights: &[usize]) -> Settings {
         nameservers: Vec::new(),
         tls: None,
         http2: false,
+        retry_on: RetryOn::default(),
     }
 }
 
@@ -386,6 +387,7 @@ fn named() -> (Arc<Upstream>, Weak<Upstream>) {
             name: "origin".into(),
             settings: Arc::new(settings),
             security: Security::load("origin", None).expect("no files"),
+            budget: Budget::default(),
             members: ArcSwap::default(),
             addresses: Mutex::new(vec![Vec::new(), Vec::new()]),
             prober: None,
