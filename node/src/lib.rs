@@ -11,6 +11,7 @@ pub mod listener;
 pub mod proxy;
 pub mod route;
 pub mod sandbox;
+pub mod scheme;
 pub mod server;
 pub mod telemetry;
 mod trust;

@@ -8,6 +8,7 @@ mod functions;
 mod limits;
 mod listing;
 mod reload;
+mod renewal;
 mod routes;
 mod sockets;
 mod upstreams;
@@ -174,12 +175,13 @@ fn serve(
         access_log: Arc::clone(&access_log),
         connector: Connector::new(UPSTREAM_POOL),
     };
-    let services = sockets.services(&Shared {
+    let shared = Shared {
         proxy: Arc::new(service(proxy)),
         gate: Gate::default(),
         limits: Arc::clone(&connection_limits),
         refusals: raw_refusal,
-    });
+    };
+    let services = sockets.services(&shared, &built.resources.entrances);
     let serving = (config, built.resources);
     let reloader = Reloader::new(path, foundation, serving, drain.timeout());
     io.spawn(reloader.run(hangups, snapshot, connection_limits));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cache::StoreSettings;
 use crate::sandbox::Need;
 
-use super::Config;
+use super::{Config, Listener};
 
 /// A key of the file, and what of the system it makes the node use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ impl Config {
         if let Some(file) = &self.egress.ca_file {
             paths.push(of("egress.ca_file", Need::File(file.clone())));
         }
+        paths.extend(self.listeners.iter().flat_map(certificate_paths));
         if let Some(folder) = &self.edge.cache_dir {
             paths.push(of("edge.cache_dir", Need::Store(folder.clone())));
         }
@@ -75,6 +76,23 @@ impl Config {
     }
 }
 
+fn certificate_paths(listener: &Listener) -> Vec<PathUse> {
+    let Some(tls) = &listener.settings.tls else {
+        return Vec::new();
+    };
+    let file = |key: &str, file: &PathBuf| {
+        let key = format!("listeners[{}].{key}", listener.position);
+        of(&key, Need::File(file.clone()))
+    };
+    let mut paths = Vec::new();
+    for (at, pair) in tls.certificates.iter().enumerate() {
+        paths.push(file(&format!("certificates[{at}].cert"), &pair.cert));
+        paths.push(file(&format!("certificates[{at}].key"), &pair.key));
+    }
+    paths.extend(tls.client_ca.iter().map(|ca| file("client_ca", ca)));
+    paths
+}
+
 fn of(key: &str, need: Need) -> PathUse {
     let key = key.to_owned();
     PathUse { key, need }
@@ -106,6 +124,12 @@ mod tests {
             tls = { ca_file = "a.pem", cert = "b.pem", key = "b.key" }
             [egress]
             ca_file = "ca.pem"
+            [[listeners]]
+            address = "127.0.0.1:80"
+            [[listeners]]
+            address = "127.0.0.1:443"
+            certificates = [{ cert = "site.pem", key = "/srv/site.key" }]
+            client_ca = "clients.pem"
             [edge]
             cache_dir = "/var/cache/aegis"
             [functions.a]
@@ -132,6 +156,18 @@ mod tests {
             ),
             ("upstreams.a.tls.key", Need::File("/etc/aegis/b.key".into())),
             ("egress.ca_file", Need::File("/etc/aegis/ca.pem".into())),
+            (
+                "listeners[1].certificates[0].cert",
+                Need::File("/etc/aegis/site.pem".into()),
+            ),
+            (
+                "listeners[1].certificates[0].key",
+                Need::File("/srv/site.key".into()),
+            ),
+            (
+                "listeners[1].client_ca",
+                Need::File("/etc/aegis/clients.pem".into()),
+            ),
             ("edge.cache_dir", Need::Store("/var/cache/aegis".into())),
         ];
         let wanted = wanted.map(|(key, need)| (key.to_owned(), need));

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::gate::Place;
 use super::limits::Limits;
+use super::tls::Secured;
+use crate::scheme::Scheme;
 
 tokio::task_local! {
     /// The connection whose requests the current task serves.
@@ -36,6 +38,8 @@ pub(super) enum Phase {
 pub struct Connection {
     /// The client's address as text: every request needs it.
     client: Option<Arc<str>>,
+    /// `None` in the clear.
+    secured: Option<Secured>,
     phase: AtomicU8,
     /// Time spent waiting for the client's body, in nanoseconds.
     waited: AtomicU64,
@@ -54,6 +58,7 @@ impl Connection {
     pub(super) fn new(client: Option<IpAddr>, limits: Limits, place: Place) -> Self {
         Self {
             client: client.map(|client| client.to_canonical().to_string().into()),
+            secured: None,
             phase: AtomicU8::new(Phase::Idle as u8),
             waited: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -81,6 +86,25 @@ impl Connection {
     /// read from the connection after that.
     pub fn body_is_malformed(&self) -> bool {
         self.malformed_body.load(Ordering::Relaxed)
+    }
+
+    /// The same connection, over TLS.
+    pub(super) fn over(mut self, secured: Option<Secured>) -> Self {
+        self.secured = secured;
+        self
+    }
+
+    /// How requests come.
+    pub fn scheme(&self) -> Scheme {
+        match self.secured {
+            Some(_) => Scheme::Https,
+            None => Scheme::Http,
+        }
+    }
+
+    /// The version of TLS, `TLSv1.2` or `TLSv1.3`; `None` in the clear.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        Some(self.secured?.version)
     }
 
     /// The client's address as text, if it has one.

@@ -1,6 +1,5 @@
 //! Stands between the listening socket and the proxy.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -8,12 +7,12 @@ use async_trait::async_trait;
 use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
-use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, timeout_at};
 
+use super::arrival::{Arrived, Door, Entrance};
 use super::connection::{CURRENT, Connection};
 use super::gate::Gate;
 use super::limits::Limits;
-use super::settings::Settings;
 use super::stream::GuardedStream;
 
 /// What a connection is refused for before the proxy has a request.
@@ -37,7 +36,7 @@ pub type Refusals = fn(Refusal) -> Vec<u8>;
 /// Wraps the proxy: admits connections and times their clients.
 pub struct Guarded<A> {
     shared: Shared<A>,
-    settings: Settings,
+    entrance: Entrance,
 }
 
 /// What all listeners have in common.
@@ -65,8 +64,8 @@ impl<A> Clone for Shared<A> {
 
 impl<A> Guarded<A> {
     /// One listener.
-    pub fn new(shared: Shared<A>, settings: Settings) -> Self {
-        Self { shared, settings }
+    pub fn new(shared: Shared<A>, entrance: Entrance) -> Self {
+        Self { shared, entrance }
     }
 }
 
@@ -74,7 +73,7 @@ impl<A> Guarded<A> {
 impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
     async fn process_new(
         self: &Arc<Self>,
-        mut stream: Stream,
+        stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let Shared {
@@ -84,16 +83,22 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
             proxy,
         } = &self.shared;
         let limits = Limits::clone(&limits.load());
-        let client = client(&stream);
-        // A stream without an address counts as one client more.
-        let counted = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let Some(place) = gate.enter(counted, &limits) else {
-            let answer = refusals(Refusal::TooManyConnections);
-            stream.write_all(&answer).await.ok();
-            AsyncWriteExt::shutdown(&mut stream).await.ok();
-            return None;
+        let deadline = Instant::now() + limits.header_timeout;
+        let door = Door {
+            gate,
+            limits: &limits,
+            refusals: *refusals,
         };
-        let connection = Arc::new(Connection::new(client, limits, place));
+        // On the heap: connections last longer than their beginning.
+        let arriving = Box::pin(self.entrance.admit(stream, &door));
+        let Arrived {
+            stream,
+            client,
+            place,
+            secured,
+        } = timeout_at(deadline, arriving).await.ok()??;
+        let connection = Connection::new(client, limits, place).over(secured);
+        let connection = Arc::new(connection);
         let guarded = GuardedStream::new(stream, Arc::clone(&connection), *refusals);
         let served = proxy.process_new(Box::new(guarded), shutdown);
         CURRENT.scope(connection, served).await
@@ -102,10 +107,4 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
     async fn cleanup(&self) {
         self.shared.proxy.cleanup().await;
     }
-}
-
-fn client(stream: &Stream) -> Option<IpAddr> {
-    let digest = stream.get_socket_digest()?;
-    let peer = digest.peer_addr()?;
-    Some(peer.as_inet()?.ip())
 }

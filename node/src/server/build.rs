@@ -8,15 +8,18 @@ use super::functions::{self, Functions};
 use super::routes::{self, Parts};
 use super::upstreams::{self, Upstreams};
 use crate::cache::Cache;
-use crate::config::{Config, Problem};
+use crate::config::{Config, Listener, Problem};
 use crate::edge::{Compiled, Compiler, Runtime, RuntimeError, Services};
 use crate::egress::{self, BuildError, Client, OwnAddresses};
+use crate::listener::{Arrival, Entrance, TlsProblem};
 use crate::proxy::Snapshot;
 
 /// What one configuration becomes.
 pub(super) struct Built {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) resources: Resources,
+    /// One for each entrance, to be changed to when all of this is to count.
+    pub(super) arrivals: Vec<Arc<Arrival>>,
 }
 
 /// What a reload keeps if its settings have not changed: connections, cached entries,
@@ -30,6 +33,8 @@ pub(super) struct Resources {
     runtime: Option<Arc<Runtime>>,
     pub(super) functions: Functions,
     pub(super) upstreams: Upstreams,
+    /// One for each listener, in their order.
+    pub(super) entrances: Vec<Entrance>,
 }
 
 /// Builds everything, starting from what is already there.
@@ -52,6 +57,7 @@ pub(super) fn build(
         previous.map(|previous| &previous.upstreams),
         &mut problems,
     );
+    let arrivals = arrivals(config, previous, &mut problems);
     let runtime = runtime(config, previous, (io, compiler), &mut problems);
     let mut loaded = Functions::new();
     if let (Some(runtime), Some(cache), Some(egress)) = (&runtime, &cache, &egress) {
@@ -85,11 +91,46 @@ pub(super) fn build(
         runtime,
         functions: loaded,
         upstreams,
+        entrances: match previous {
+            Some(previous) => previous.entrances.clone(),
+            None => arrivals.iter().cloned().map(Entrance::new).collect(),
+        },
     };
     Ok(Built {
         snapshot,
         resources,
+        arrivals,
     })
+}
+
+/// How connections of each listener begin. Files that are the same are not read again.
+fn arrivals(
+    config: &Config,
+    previous: Option<&Resources>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Arc<Arrival>> {
+    let entrance = |at: usize| previous?.entrances.get(at);
+    let listeners = config.listeners.iter().enumerate();
+    let arrivals = listeners.filter_map(|(at, listener)| {
+        let previous = entrance(at).map(Entrance::arrival);
+        let arrival = Arrival::prepare(&listener.settings, previous);
+        let found = |found| problems.extend(arrival_problems(config, listener, found));
+        arrival.map_err(found).ok()
+    });
+    arrivals.collect()
+}
+
+/// What is wrong with the files of a listener, with their places in the configuration.
+pub(super) fn arrival_problems(
+    config: &Config,
+    listener: &Listener,
+    found: Vec<TlsProblem>,
+) -> Vec<Problem> {
+    let at = |problem: TlsProblem| {
+        let path = format!("listeners[{}].{}", listener.position, problem.key);
+        config.problem(&path, &problem.error, problem.error.remedy())
+    };
+    found.into_iter().map(at).collect()
 }
 
 /// Modules belong to their engine, so they are kept only with it.

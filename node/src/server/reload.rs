@@ -16,6 +16,7 @@ use super::build::{self, Built, Resources};
 use super::check::sorted;
 use super::confine;
 use super::drain::DrainTimeout;
+use super::renewal::{self, Renewal};
 use super::upstreams;
 use crate::config::{self, Config};
 use crate::listener::Limits;
@@ -45,12 +46,13 @@ pub(super) struct Reloader {
     foundation: Arc<Foundation>,
     state: Arc<State>,
     drain_timeout: DrainTimeout,
+    renewal: Renewal,
 }
 
 /// What is serving.
-struct State {
-    config: Config,
-    resources: Resources,
+pub(super) struct State {
+    pub(super) config: Config,
+    pub(super) resources: Resources,
 }
 
 impl Reloader {
@@ -66,17 +68,29 @@ impl Reloader {
             foundation: Arc::new(foundation),
             state: Arc::new(State { config, resources }),
             drain_timeout,
+            renewal: Renewal::default(),
         }
     }
 
-    /// Serves SIGHUPs until the process ends.
+    /// Serves SIGHUPs until the process ends, and looks after certificates.
     pub(super) async fn run(
         mut self,
         mut hangups: Hangups,
         snapshot: Arc<ArcSwap<Snapshot>>,
         limits: Arc<ArcSwap<Limits>>,
     ) {
-        while hangups.0.recv().await.is_some() {
+        let mut looks = renewal::looks();
+        loop {
+            tokio::select! {
+                hangup = hangups.0.recv() => match hangup {
+                    Some(()) => {}
+                    None => return,
+                },
+                _ = looks.tick() => {
+                    self.renew().await;
+                    continue;
+                }
+            }
             let started = Instant::now();
             // Compiling takes its time and must not hold up the host's input and output.
             let (path, state) = (self.path.clone(), Arc::clone(&self.state));
@@ -89,6 +103,9 @@ impl Reloader {
                     self.drain_timeout.set(config.server.drain_timeout);
                     snapshot.store(Arc::clone(&built.snapshot));
                     let resources = built.resources;
+                    for (entrance, arrival) in resources.entrances.iter().zip(built.arrivals) {
+                        entrance.change(arrival);
+                    }
                     for function in self.state.resources.functions.values() {
                         function.retire();
                     }
@@ -101,6 +118,13 @@ impl Reloader {
                 Err(panicked) => self.refuse(&[panicked.to_string()]),
             }
         }
+    }
+
+    /// Files are read on a thread that may wait for them.
+    async fn renew(&mut self) {
+        let (renewal, state) = (std::mem::take(&mut self.renewal), Arc::clone(&self.state));
+        let looked = spawn_blocking(move || renewal.look(&state)).await;
+        self.renewal = looked.unwrap_or_default();
     }
 
     fn refuse(&self, reasons: &[String]) {

@@ -12,9 +12,9 @@ use tracing::info;
 
 use super::RunError;
 use crate::config::Listener;
-use crate::listener::{Guarded, Settings, Shared};
+use crate::listener::{Entrance, Guarded, Shared};
 
-/// Open sockets, their addresses and what to do with their connections.
+/// Open sockets and their addresses.
 pub(super) struct Sockets {
     open: Vec<Socket>,
 }
@@ -22,7 +22,6 @@ pub(super) struct Sockets {
 struct Socket {
     address: SocketAddr,
     listener: TcpListener,
-    settings: Settings,
 }
 
 /// Opens every listener. A port of 0 becomes a free one.
@@ -39,7 +38,6 @@ fn open(listener: &Listener) -> Result<Socket, RunError> {
     Ok(Socket {
         address: socket.local_addr().map_err(failed)?,
         listener: socket,
-        settings: listener.settings.clone(),
     })
 }
 
@@ -49,17 +47,21 @@ impl Sockets {
         self.open.iter().map(|socket| socket.address).collect()
     }
 
-    /// A service for each.
-    pub(super) fn services<A>(&self, shared: &Shared<A>) -> Vec<Service<Guarded<A>>> {
-        let service = |socket: &Socket| {
+    /// A service for each, which its entrance leads to.
+    pub(super) fn services<A>(
+        &self,
+        shared: &Shared<A>,
+        entrances: &[Entrance],
+    ) -> Vec<Service<Guarded<A>>> {
+        let service = |(socket, entrance): (&Socket, &Entrance)| {
             let address = socket.address.to_string();
-            let guarded = Guarded::new(shared.clone(), socket.settings.clone());
+            let guarded = Guarded::new(shared.clone(), entrance.clone());
             let mut service = Service::new(address.clone(), guarded);
             service.add_tcp(&address);
             info!(%address, "listening");
             service
         };
-        self.open.iter().map(service).collect()
+        self.open.iter().zip(entrances).map(service).collect()
     }
 
     /// Hands the sockets over to the library, which finds them by their address.
