@@ -10,6 +10,7 @@ mod error;
 mod exchange;
 mod fail;
 mod forward;
+mod http2;
 mod phase;
 mod request;
 mod request_id;

@@ -29,7 +29,7 @@ use self::drain::Drain;
 use self::reload::Reloader;
 use crate::config::{self, Config, Parsed};
 use crate::edge::{Compiler, RuntimeError};
-use crate::listener::{Gate, Shared};
+use crate::listener::{Gate, Multiplexed, Shared};
 use crate::proxy::{AccessLog, Activity, Connector, Proxy, raw_refusal};
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::telemetry::{self, AccessLogWriter, Formats};
@@ -168,7 +168,9 @@ fn serve(
         std::io::stdout(),
         formats.access_log,
     )?);
-    let drain = Drain::new(Arc::clone(&activity), config.server.drain_timeout);
+    let multiplexed = Multiplexed::default();
+    let under_way = (Arc::clone(&activity), multiplexed.clone());
+    let drain = Drain::new(under_way, config.server.drain_timeout);
     let proxy = Proxy {
         snapshot: Arc::clone(&snapshot),
         activity,
@@ -180,6 +182,7 @@ fn serve(
         gate: Gate::default(),
         limits: Arc::clone(&connection_limits),
         refusals: raw_refusal,
+        multiplexed,
     };
     let services = sockets.services(&shared, &built.resources.entrances);
     let serving = (config, built.resources);

@@ -2,9 +2,11 @@
 
 pub(crate) mod answer;
 pub(crate) mod dns;
+pub(crate) mod frames;
 pub(crate) mod framing;
 pub(crate) mod guest;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod http2_origin;
 pub(crate) mod https;
 pub(crate) mod kernel;
@@ -19,6 +21,7 @@ pub(crate) use answer::{Answer, Gate};
 pub(crate) use dns::Dns;
 pub(crate) use guest::{answers, fixture, module, phases, report};
 pub(crate) use http::{Connection, Request};
+pub(crate) use http2::Http2;
 pub(crate) use http2_origin::Http2Origin;
 pub(crate) use https::{EGRESS, Https};
 pub(crate) use node::{Node, Setup, aegis, node, printed};

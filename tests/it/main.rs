@@ -19,6 +19,7 @@ mod edge_limits;
 mod egress;
 mod failures;
 mod harness;
+mod http2;
 mod http2_upstreams;
 mod loading;
 mod paths;

@@ -50,9 +50,24 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<Listener> {
 
 fn settings(section: &mut Section<'_>) -> Settings {
     Settings {
+        h2c: h2c(section),
         tls: tls(section),
         proxy_protocol: section.switch("proxy_protocol"),
     }
+}
+
+/// Over TLS the two sides agree on the version.
+fn h2c(section: &mut Section<'_>) -> bool {
+    if !section.has("certificates") {
+        return section.switch("h2c");
+    }
+    if let Some(value) = section.take("h2c") {
+        value.wrong(
+            "over TLS clients choose HTTP/2 by themselves",
+            "remove it, or the certificates",
+        );
+    }
+    false
 }
 
 fn tls(section: &mut Section<'_>) -> Option<TlsSettings> {

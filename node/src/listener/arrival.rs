@@ -2,19 +2,25 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora::protocols::Stream;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::gate::{Gate, Place};
 use super::guard::{Refusal, Refusals};
+use super::http2;
 use super::limits::Limits;
 use super::proxy_protocol;
 use super::settings::Settings;
 use super::tls::{Marks, Secured, Tls, TlsProblem};
 use crate::telemetry::Complaints;
+
+/// A client that there is no place for is waited for this long, to be refused in its language.
+const FIRST_WORD: Duration = Duration::from_millis(50);
 
 /// How connections of one listener begin. May be replaced: that counts for those opened
 /// afterwards.
@@ -45,6 +51,8 @@ pub(super) struct Arrived {
     pub(super) place: Place,
     /// By TLS.
     pub(super) secured: Option<Secured>,
+    /// Whether it may be HTTP/2 though TLS does not say so.
+    pub(super) h2c: bool,
 }
 
 // === impl Arrival ===
@@ -117,7 +125,12 @@ impl Entrance {
         let (client, place) = self.place(&arrival, &mut stream, door).await?;
         let (place, tls) = match (place, &arrival.tls) {
             (Some(place), tls) => (place, tls),
-            (None, None) => return door.turn_away(stream).await,
+            (None, None) => {
+                let may_be_framed = arrival.settings.h2c;
+                return door
+                    .turn_away(stream, may_be_framed.then_some(FIRST_WORD))
+                    .await;
+            }
             // No handshake for who is turned away, and without one there is no telling why.
             (None, Some(_)) => return None,
         };
@@ -136,6 +149,7 @@ impl Entrance {
             client,
             place,
             secured,
+            h2c: arrival.settings.h2c,
         })
     }
 
@@ -171,8 +185,16 @@ impl Entrance {
 }
 
 impl Door<'_> {
-    async fn turn_away(&self, mut stream: Stream) -> Option<Arrived> {
-        let answer = (self.refusals)(Refusal::TooManyConnections);
+    /// In its language, for which its first word is waited for where it may speak either.
+    async fn turn_away(&self, mut stream: Stream, wait: Option<Duration>) -> Option<Arrived> {
+        let mut word = *b"   ";
+        if let Some(wait) = wait {
+            timeout(wait, stream.read_exact(&mut word)).await.ok();
+        }
+        let answer = match http2::PREFACE.starts_with(&word) {
+            true => http2::REFUSAL.to_vec(),
+            false => (self.refusals)(Refusal::TooManyConnections),
+        };
         stream.write_all(&answer).await.ok();
         AsyncWriteExt::shutdown(&mut stream).await.ok();
         None

@@ -48,7 +48,7 @@ pub struct Connection {
     malformed_body: AtomicBool,
     tunnel: AtomicBool,
     pub(super) limits: Limits,
-    _place: Place,
+    place: Arc<Place>,
 }
 
 /// A slow body is judged only after this much waiting.
@@ -65,7 +65,22 @@ impl Connection {
             malformed_body: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             limits,
-            _place: place,
+            place: Arc::new(place),
+        }
+    }
+
+    /// One stream of it: with a body of its own, and the connection's place.
+    pub(super) fn stream(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            phase: AtomicU8::new(Phase::Request as u8),
+            waited: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            secured: self.secured,
+            malformed_body: AtomicBool::new(false),
+            tunnel: AtomicBool::new(false),
+            limits: self.limits.clone(),
+            place: Arc::clone(&self.place),
         }
     }
 

@@ -38,8 +38,6 @@ enum Expected {
     Data(u64, Line),
     /// Nothing more: what follows is not told apart from it.
     Nothing(Fault),
-    /// Another protocol.
-    Anything,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,16 +84,11 @@ impl Framing {
         }
     }
 
-    /// Lets everything through from now on: the connection carries another protocol.
-    pub(super) fn give_up(&mut self) {
-        self.expected = Expected::Anything;
-    }
-
     /// The fault that was found, if any.
     pub(super) fn fault(&self) -> Option<Fault> {
         match self.expected {
             Expected::Nothing(fault) => Some(fault),
-            Expected::Line(_) | Expected::Data(..) | Expected::Anything => None,
+            Expected::Line(_) | Expected::Data(..) => None,
         }
     }
 
@@ -110,7 +103,6 @@ impl Framing {
                 start_of_header = good;
             }
             let taken = match self.expected {
-                Expected::Anything => return Ok(()),
                 Expected::Nothing(fault) => Err(fault),
                 Expected::Data(left, line) => Ok(self.data(left, line, rest.len())),
                 Expected::Line(line) => self.line(line, rest),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use pingora::apps::ServerApp;
-use pingora::protocols::Stream;
+use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::time::{Instant, timeout_at};
 
@@ -13,7 +13,9 @@ use super::arrival::{Arrived, Door, Entrance};
 use super::connection::{CURRENT, Connection};
 use super::gate::Gate;
 use super::limits::Limits;
-use super::stream::GuardedStream;
+use super::multiplexed::Multiplexed;
+use super::stream::{GuardedStream, Version};
+use super::{http1, http2};
 
 /// What a connection is refused for before the proxy has a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Shared<A> {
     pub limits: Arc<ArcSwap<Limits>>,
     /// How a connection is told why it is refused.
     pub refusals: Refusals,
+    /// HTTP/2 connections, of all listeners together.
+    pub multiplexed: Multiplexed,
 }
 
 impl<A> Clone for Shared<A> {
@@ -58,6 +62,7 @@ impl<A> Clone for Shared<A> {
             gate: self.gate.clone(),
             limits: Arc::clone(&self.limits),
             refusals: self.refusals,
+            multiplexed: self.multiplexed.clone(),
         }
     }
 }
@@ -69,8 +74,36 @@ impl<A> Guarded<A> {
     }
 }
 
+impl<A: HttpServerApp + Send + Sync + 'static> Guarded<A> {
+    async fn serve(
+        &self,
+        (mut stream, h2c): (GuardedStream, bool),
+        connection: Arc<Connection>,
+        shutdown: &ShutdownWatch,
+    ) {
+        let version = match stream.selected_alpn_proto() {
+            Some(ALPN::H2) => Some(Version::Http2),
+            None if h2c => stream.first_word().await,
+            Some(_) | None => Some(Version::Http1),
+        };
+        let Shared {
+            proxy, multiplexed, ..
+        } = &self.shared;
+        match version {
+            Some(Version::Http1) => http1::serve(proxy, Box::new(stream), shutdown).await,
+            Some(Version::Http2) => {
+                let open = multiplexed.enter();
+                http2::serve(proxy, stream, connection, shutdown).await;
+                drop(open);
+            }
+            // Its client left, or took too long: in which language to say so is not known.
+            None => {}
+        }
+    }
+}
+
 #[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
+impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
@@ -80,7 +113,7 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
             gate,
             limits,
             refusals,
-            proxy,
+            ..
         } = &self.shared;
         let limits = Limits::clone(&limits.load());
         let deadline = Instant::now() + limits.header_timeout;
@@ -96,15 +129,17 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
             client,
             place,
             secured,
+            h2c,
         } = timeout_at(deadline, arriving).await.ok()??;
         let connection = Connection::new(client, limits, place).over(secured);
         let connection = Arc::new(connection);
         let guarded = GuardedStream::new(stream, Arc::clone(&connection), *refusals);
-        let served = proxy.process_new(Box::new(guarded), shutdown);
-        CURRENT.scope(connection, served).await
+        let served = self.serve((guarded, h2c), Arc::clone(&connection), shutdown);
+        CURRENT.scope(connection, served).await;
+        None
     }
 
     async fn cleanup(&self) {
-        self.shared.proxy.cleanup().await;
+        self.shared.proxy.http_cleanup().await;
     }
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub struct Settings {
     /// TLS; `None`: in the clear.
     pub tls: Option<TlsSettings>,
+    /// HTTP/2 without TLS, for clients that begin with it; HTTP/1 is served as well.
+    pub h2c: bool,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
 }

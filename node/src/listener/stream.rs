@@ -1,5 +1,6 @@
 //! A connection whose client is held to the deadlines of `[server.limits]`.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
@@ -19,6 +21,7 @@ use super::clock::Clock;
 use super::connection::{Connection, Phase};
 use super::framing::{Fault, Framing};
 use super::guard::{Refusal, Refusals};
+use super::http2::{Frames, PREFACE};
 
 /// The stream that the proxy reads and writes.
 pub(super) struct GuardedStream {
@@ -32,14 +35,31 @@ pub(super) struct GuardedStream {
     writing: Clock,
     header_bytes: usize,
     waiting_since: Option<Instant>,
+    /// Read already, to find out what it is, and to be read again.
+    ahead: Bytes,
+    language: Language,
+}
+
+/// What is spoken on a connection.
+#[derive(Debug)]
+enum Language {
+    /// One of the two: the client has not said enough to tell.
+    Unknown,
+    Http1,
+    /// Its frames are followed.
+    Http2(Box<Frames>),
+}
+
+/// What the requests of a connection come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
 }
 
 impl GuardedStream {
     pub(super) fn new(inner: Stream, connection: Arc<Connection>, refusals: Refusals) -> Self {
-        let mut framing = Framing::new(connection.limits.header_size);
-        if inner.selected_alpn_proto() == Some(ALPN::H2) {
-            framing.give_up();
-        }
+        let framing = Framing::new(connection.limits.header_size);
         Self {
             inner,
             connection,
@@ -49,15 +69,48 @@ impl GuardedStream {
             writing: Clock::default(),
             header_bytes: 0,
             waiting_since: None,
+            ahead: Bytes::new(),
+            language: Language::Http1,
         }
     }
 
+    /// What the client begins with, within `idle_timeout` for its first byte and
+    /// `header_timeout` for the others; it is read again. `None` when it does not get that far.
+    pub(super) async fn first_word(&mut self) -> Option<Version> {
+        self.language = Language::Unknown;
+        let mut seen = Vec::with_capacity(PREFACE.len());
+        while seen.len() < PREFACE.len() && PREFACE.starts_with(&seen) {
+            let mut piece = [0; PREFACE.len()];
+            let mut buffer = ReadBuf::new(&mut piece);
+            let read = poll_fn(|context| Pin::new(&mut *self).poll_read(context, &mut buffer));
+            read.await.ok()?;
+            if buffer.filled().is_empty() {
+                return None;
+            }
+            seen.extend_from_slice(buffer.filled());
+        }
+        let version = match seen.starts_with(PREFACE) {
+            true => Version::Http2,
+            false => Version::Http1,
+        };
+        self.ahead = seen.into();
+        self.language = Language::Http1;
+        Some(version)
+    }
+
+    /// From here on it is HTTP/2.
+    pub(super) fn follow(&mut self, frames: Frames) {
+        self.language = Language::Http2(Box::new(frames));
+    }
+
     /// Answers what the proxy has not parsed yet, then ends the connection. The answer
-    /// is lost if the client does not even take that.
+    /// is lost if the client does not even take that. Whose language is not known is told nothing.
     fn refuse(&mut self, refusal: Refusal, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let answer = (self.refusals)(refusal);
-        drop(Pin::new(&mut self.inner).poll_write(context, &answer));
-        drop(Pin::new(&mut self.inner).poll_flush(context));
+        if let Language::Http1 = self.language {
+            let answer = (self.refusals)(refusal);
+            drop(Pin::new(&mut self.inner).poll_write(context, &answer));
+            drop(Pin::new(&mut self.inner).poll_flush(context));
+        }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -79,25 +132,53 @@ impl GuardedStream {
         }
     }
 
-    /// Takes what came to be read, as far as it is good.
-    fn take(
+    /// What comes first of: bytes read ahead, and those of the client.
+    fn read(
         &mut self,
-        (buffer, before): (&mut ReadBuf<'_>, usize),
         context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let phase = self.connection.phase();
+        if let Some(fault) = self.framing.fault() {
+            return self.hold_back(fault, context);
+        }
+        let before = buffer.filled().len();
+        if !self.ahead.is_empty() {
+            let room = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(room));
+            let good = self.good(buffer, before);
+            return match good {
+                // They were counted when they came.
+                Ok(_) => Poll::Ready(Ok(())),
+                Err(fault) => self.hold_back(fault, context),
+            };
+        }
+        match Pin::new(&mut self.inner).poll_read(context, buffer) {
+            Poll::Ready(Ok(())) => match self.good(buffer, before) {
+                Ok(bytes) => Poll::Ready(self.received(self.connection.phase(), bytes)),
+                Err(fault) => self.hold_back(fault, context),
+            },
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.wait(self.connection.phase(), context),
+        }
+    }
+
+    /// Takes from `buffer` what came and is not good, and tells how much is.
+    ///
+    /// # Errors
+    /// When nothing is: that would pass for the end of the stream.
+    fn good(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> Result<usize, Fault> {
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         let came = bytes.len();
-        let broken = match self.connection.is_tunnel() {
-            true => None,
-            false => self.framing.follow(bytes).err(),
+        let follows = matches!(self.language, Language::Http1) && !self.connection.is_tunnel();
+        let broken = match follows {
+            true => self.framing.follow(bytes).err(),
+            false => None,
         };
         let good = broken.map_or(came, |broken| broken.good);
         buffer.set_filled(before + good);
         match broken {
-            // Nothing at all would be the end of the stream.
-            Some(broken) if good == 0 => self.hold_back(broken.fault, context),
-            _ => Poll::Ready(self.received(phase, good)),
+            Some(broken) if good == 0 => Err(broken.fault),
+            _ => Ok(good),
         }
     }
 
@@ -152,6 +233,12 @@ impl GuardedStream {
         Ok(())
     }
 
+    fn sent(&mut self, polled: &Poll<io::Result<usize>>) {
+        if let (Language::Http2(frames), Poll::Ready(Ok(bytes))) = (&mut self.language, polled) {
+            frames.sent(*bytes);
+        }
+    }
+
     /// A client that takes nothing for too long is given up.
     fn written<T>(
         &mut self,
@@ -177,16 +264,17 @@ impl AsyncRead for GuardedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let phase = this.connection.phase();
-        if let Some(fault) = this.framing.fault() {
-            return this.hold_back(fault, context);
+        if let Language::Http2(frames) = &this.language
+            && frames.are_excessive()
+        {
+            return Poll::Pending;
         }
         let before = buffer.filled().len();
-        match Pin::new(&mut this.inner).poll_read(context, buffer) {
-            Poll::Ready(Ok(())) => this.take((buffer, before), context),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => this.wait(phase, context),
+        let read = this.read(context, buffer);
+        if let Language::Http2(frames) = &mut this.language {
+            frames.received(buffer.filled().get(before..).unwrap_or_default());
         }
+        read
     }
 }
 
@@ -197,6 +285,7 @@ impl AsyncWrite for GuardedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.sent(&polled);
         self.written(polled, context)
     }
 
@@ -216,6 +305,7 @@ impl AsyncWrite for GuardedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.sent(&polled);
         self.written(polled, context)
     }
 

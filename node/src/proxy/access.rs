@@ -6,6 +6,7 @@ mod text;
 
 use std::time::{Duration, SystemTime};
 
+use http::Version;
 use pingora::proxy::Session;
 
 use super::context::Context;
@@ -24,6 +25,7 @@ pub struct AccessLine<'a> {
     request_id: &'a str,
     client: Option<&'a str>,
     method: &'a str,
+    protocol: &'static str,
     host: Option<&'a str>,
     path: &'a str,
     route: Option<&'a str>,
@@ -59,6 +61,7 @@ impl<'a> AccessLine<'a> {
             request_id: context.id.as_str(),
             client: context.client.as_deref(),
             method: request.method.as_str(),
+            protocol: protocol(request.version),
             host: host.and_then(|host| host.to_str().ok()),
             path: request.uri.path(),
             route: context.action.as_ref().map(|action| &*action.name),
@@ -86,6 +89,15 @@ pub(super) fn outcome(record: &Record) -> (&'static str, Option<&'static str>) {
     }
 }
 
+/// What the client speaks.
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
+
 /// Whole microseconds: times are shown as milliseconds with three decimals.
 pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
@@ -100,6 +112,7 @@ impl AccessLine<'_> {
             request_id: "id",
             client: Some("127.0.0.1"),
             method: "GET",
+            protocol: "HTTP/1.1",
             host: Some("a.test"),
             path: "/",
             route: None,

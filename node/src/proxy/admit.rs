@@ -8,7 +8,7 @@ use pingora::proxy::Session;
 use super::action::{Action, EncodedSlashes};
 use super::context::Context;
 use super::error::ErrorCode;
-use super::{body, forward, request};
+use super::{body, forward, http2, request};
 use crate::listener::Limits;
 use crate::route::{self, Lookup};
 
@@ -62,9 +62,13 @@ pub(super) fn admit(session: &mut Session, context: &mut Context) -> Result<Arc<
         // What follows is not meant for this node.
         session.set_keepalive(None);
     }
-    let size = session
-        .as_http1()
-        .map_or(0, |http1| http1.get_headers_raw_bytes().len());
+    if session.req_header().version == Version::HTTP_2 {
+        http2::adopt(session.req_header_mut())?;
+    }
+    let size = match session.as_http1() {
+        Some(http1) => http1.get_headers_raw_bytes().len(),
+        None => http2::size(session.req_header()),
+    };
     let checked = request::check(session.req_header(), size, &context.snapshot.limits);
     if checked == Err(ErrorCode::BadRequest) {
         // Whoever sent this may mean something else by what it sends next.

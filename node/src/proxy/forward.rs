@@ -25,8 +25,9 @@ pub(super) fn add_headers(
     context: &Context,
 ) -> Result<()> {
     apply(&context.request_edits, upstream)?;
-    if received == Version::HTTP_10 {
-        // RFC 9110, section 10.1.1: such a client waits for nothing.
+    if received == Version::HTTP_10 || received == Version::HTTP_2 {
+        // RFC 9110, section 10.1.1: an old client waits for nothing; on HTTP/2 the node passes no
+        // interim answer on.
         upstream.remove_header(&EXPECT);
     }
     if let Some(client) = &context.client {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::date::get_cached_date;
@@ -189,8 +189,12 @@ fn refuses_the_body(code: ErrorCode) -> bool {
     )
 }
 
-/// Closing at once would reset the connection under the client's feet (RFC 9112, 9.6).
+/// Closing at once would reset the connection under the client's feet (RFC 9112, 9.6). On
+/// HTTP/2 only the stream is closed, which the client is told of.
 pub(super) async fn linger(session: &mut Session) {
+    if session.req_header().version == Version::HTTP_2 {
+        return;
+    }
     timeout(LINGER, discard(session)).await.ok();
 }
 

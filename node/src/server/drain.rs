@@ -13,11 +13,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::listener::Multiplexed;
 use crate::proxy::Activity;
 
 /// Watches for SIGTERM and SIGINT and drains.
 pub(super) struct Drain {
     activity: Arc<Activity>,
+    multiplexed: Multiplexed,
     timeout: DrainTimeout,
 }
 
@@ -43,9 +45,13 @@ impl DrainTimeout {
 }
 
 impl Drain {
-    pub(super) fn new(activity: Arc<Activity>, timeout: Duration) -> Self {
+    pub(super) fn new(
+        (activity, multiplexed): (Arc<Activity>, Multiplexed),
+        timeout: Duration,
+    ) -> Self {
         Self {
             activity,
+            multiplexed,
             timeout: DrainTimeout::new(timeout),
         }
     }
@@ -54,12 +60,18 @@ impl Drain {
         self.timeout.clone()
     }
 
+    /// Returns when the last request is answered, and its answer is on its way.
+    async fn done(&self) {
+        self.activity.idle().await;
+        self.multiplexed.none().await;
+    }
+
     /// Ends with the last request, the timeout, or a second signal.
     async fn drain(&self, stops: &mut Stops) {
         let requests = self.activity.requests();
         info!(requests, "stopping: finishing what is under way");
         tokio::select! {
-            () = self.activity.idle() => {}
+            () = self.done() => {}
             () = tokio::time::sleep(self.timeout.value()) => {
                 warn!(requests = self.activity.requests(), "drain_timeout is over, cutting what is left");
             }

@@ -93,6 +93,13 @@ fn command() -> Command {
 // === impl Setup ===
 
 impl Setup {
+    /// Gives the listener `keys`.
+    pub(crate) fn listening(mut self, keys: &str) -> Self {
+        let address = "address = \"{listen}\"\n";
+        self.toml = self.toml.replace(address, &format!("{address}{keys}\n"));
+        self
+    }
+
     /// Replaces `{name}` in the configuration.
     pub(crate) fn set(mut self, name: &str, value: &impl ToString) -> Self {
         self.values.push((format!("{{{name}}}"), value.to_string()));

@@ -19,6 +19,7 @@ impl AccessLine<'_> {
             optional_plain(out, self.client)
         });
         field(&mut out, b",\"method\":", |out| plain(out, self.method));
+        field(&mut out, b",\"protocol\":", |out| plain(out, self.protocol));
         field(&mut out, b",\"host\":", |out| optional(out, self.host));
         field(&mut out, b",\"path\":", |out| string(out, self.path));
         field(&mut out, b",\"route\":", |out| optional(out, self.route));
@@ -184,8 +185,8 @@ mod tests {
             value,
             serde_json::json!({
                 "time": "1970-01-01T00:00:00.000Z", "request_id": "id", "client": "127.0.0.1",
-                "method": "GET", "host": "a.test", "path": "/", "route": null, "status": 200,
-                "code": null, "bytes_sent": 5, "duration_ms": 1.234, "upstream": null,
+                "method": "GET", "protocol": "HTTP/1.1", "host": "a.test", "path": "/",
+                "route": null, "status": 200, "code": null, "bytes_sent": 5, "duration_ms": 1.234, "upstream": null,
                 "upstream_ms": null, "functions": [],
             })
         );

@@ -11,7 +11,8 @@ impl AccessLine<'_> {
         let mut out = Vec::with_capacity(LINE_SIZE);
         push_time(&mut out, self.time);
         let client = self.client.unwrap_or("-");
-        let target = format!("{} {}{}", self.method, self.host.unwrap_or("-"), self.path);
+        let (host, protocol) = (self.host.unwrap_or("-"), self.protocol);
+        let target = format!("{} {host}{} {protocol}", self.method, self.path);
         let (status, bytes) = (self.status, self.bytes_sent);
         let code = self.code.unwrap_or("-");
         out.extend_from_slice(format!(" {client} {target:?} {status} {code} {bytes}B ").as_bytes());
@@ -73,7 +74,7 @@ mod tests {
         };
         assert_eq!(
             String::from_utf8(line.text()).expect("text"),
-            "1970-01-01T00:00:00.000Z 127.0.0.1 \"GET x\\\" 200 - 0B/\\n\" 200 - 5B 1.234ms \
+            "1970-01-01T00:00:00.000Z 127.0.0.1 \"GET x\\\" 200 - 0B/\\n HTTP/1.1\" 200 - 5B 1.234ms \
              route=- id=id\n"
         );
     }

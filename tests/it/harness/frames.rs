@@ -1,0 +1,195 @@
+//! HTTP/2 frames by hand: what no client library would send, and what comes back.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::lines::PATIENCE;
+
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
+
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// A connection on which every byte is the test's.
+pub(crate) struct Raw {
+    stream: TcpStream,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With the last GOAWAY's code.
+    GoAway(u32),
+    /// Closed or reset without a word that arrived.
+    Closed,
+}
+
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [&head, payload].concat()
+}
+
+/// A header block of literals that stay out of the dynamic table.
+pub(crate) fn block(fields: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        literal(&mut block, name.as_bytes());
+        literal(&mut block, value);
+    }
+    block
+}
+
+fn literal(block: &mut Vec<u8>, text: &[u8]) {
+    match u8::try_from(text.len()) {
+        Ok(length) if length < 127 => block.push(length),
+        _ => {
+            block.push(127);
+            let mut rest = text.len() - 127;
+            while rest >= 128 {
+                block.push(u8::try_from(rest % 128).unwrap() | 128);
+                rest /= 128;
+            }
+            block.push(u8::try_from(rest).unwrap());
+        }
+    }
+    block.extend_from_slice(text);
+}
+
+/// The block of an ordinary request, with `more` fields.
+pub(crate) fn request(method: &str, path: &str, more: &[(&str, &[u8])]) -> Vec<u8> {
+    let ordinary: [(&str, &[u8]); 4] = [
+        (":method", method.as_bytes()),
+        (":scheme", b"http"),
+        (":path", path.as_bytes()),
+        (":authority", b"aegis.test"),
+    ];
+    block(&[&ordinary, more].concat())
+}
+
+/// A whole request without a body.
+pub(crate) fn get(stream: u32, path: &str) -> Vec<u8> {
+    frame(
+        HEADERS,
+        END_HEADERS | END_STREAM,
+        stream,
+        &request("GET", path, &[]),
+    )
+}
+
+// === impl Raw ===
+
+impl Raw {
+    /// Connected, nothing said.
+    pub(crate) fn silent(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream }
+    }
+
+    /// Preface and empty SETTINGS are out.
+    pub(crate) fn open(address: SocketAddr) -> Self {
+        let mut raw = Self::silent(address);
+        raw.send(PREFACE);
+        raw.send(&frame(SETTINGS, 0, 0, &[]));
+        raw
+    }
+
+    /// Writes what the peer takes; `false` once it takes nothing more.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// The next frame; `None` at the connection's end.
+    pub(crate) fn next(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.read(&mut head)?;
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.read(&mut payload)?;
+        Some(Frame {
+            kind,
+            flags,
+            stream: u32::from_be_bytes(stream),
+            payload,
+        })
+    }
+
+    /// The next frame of `kind` on `stream`; `None` when the connection ends without.
+    pub(crate) fn wait_for(&mut self, kind: u8, stream: u32) -> Option<Frame> {
+        std::iter::from_fn(|| self.next())
+            .find(|frame| frame.kind == kind && frame.stream == stream)
+    }
+
+    /// Reads to the connection's end.
+    pub(crate) fn ending(&mut self) -> Ending {
+        let mut ending = Ending::Closed;
+        while let Some(frame) = self.next() {
+            if frame.kind == GOAWAY {
+                let code = frame.payload[4..8].try_into().unwrap();
+                ending = Ending::GoAway(u32::from_be_bytes(code));
+            }
+        }
+        ending
+    }
+
+    /// Writes a byte per `pause` until the peer has had enough of it.
+    ///
+    /// # Panics
+    /// When all bytes were taken.
+    pub(crate) fn drip(&mut self, bytes: &[u8], pause: Duration) {
+        self.stream.set_read_timeout(Some(pause)).unwrap();
+        let mut said = [0; 1024];
+        for byte in bytes {
+            if !self.send(&[*byte]) {
+                return;
+            }
+            match self.stream.read(&mut said) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+        panic!("every byte was taken");
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Option<()> {
+        match self.stream.read_exact(buffer) {
+            Ok(()) => Some(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                panic!("the connection stays open and silent")
+            }
+            Err(_) => None,
+        }
+    }
+}
