@@ -1,5 +1,10 @@
 //! HTTP/2 from clients: everything a route does, many requests at once, and the limits that hold for them.
 
+mod deadlines;
+mod hostile;
+mod leaving;
+mod requests;
+
 use std::time::{Duration, Instant};
 
 use crate::harness::http2::{Windows, request};
@@ -264,4 +269,20 @@ fn a_client_without_a_place_is_refused_in_its_language() {
     );
     drop(first);
     node.connect_until_served("/fixed");
+}
+
+#[test]
+fn trailers_of_a_request_end_it_and_go_nowhere() {
+    let origin = echo();
+    let node = framed("", &origin);
+    let client = Http2::open(node.address);
+    let mut exchange = client.begin(request("POST", "/"));
+    exchange.send(b"a body", false);
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-trailer", http::HeaderValue::from_static("late"));
+    exchange.send_trailers(trailers);
+    let answered = exchange.answer();
+    assert_eq!(answered.response.text(), "a body");
+    assert!(answered.trailers.is_empty());
+    assert_eq!(origin.last().header("x-trailer"), None);
 }

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::lines::PATIENCE;
@@ -100,6 +101,51 @@ pub(crate) fn get(stream: u32, path: &str) -> Vec<u8> {
     )
 }
 
+// === impl Frame ===
+
+impl Frame {
+    /// Of an answer's header. It is read without a table: what a node says first is a static
+    /// field, or a literal with a static name.
+    ///
+    /// # Panics
+    /// When the frame does not begin with one.
+    pub(crate) fn status(&self) -> u16 {
+        assert_eq!(self.kind, HEADERS);
+        match self.payload[..] {
+            [indexed @ 0x88..=0x8e, ..] => STATUSES[usize::from(indexed - 0x88)],
+            [0x08 | 0x48, length, ref text @ ..] => literal_status(length, text),
+            ref other => panic!("no status: {other:x?}"),
+        }
+    }
+}
+
+/// Static entries 8 to 14.
+const STATUSES: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
+
+fn literal_status(length: u8, text: &[u8]) -> u16 {
+    let text = &text[..usize::from(length & 0x7f)];
+    if length & 0x80 == 0 {
+        return std::str::from_utf8(text).unwrap().parse().unwrap();
+    }
+    // Huffman's: digits 0 to 2 have five bits, the others six.
+    let mut bits: Vec<bool> = Vec::new();
+    for byte in text {
+        bits.extend((0..8).rev().map(|bit| byte >> bit & 1 == 1));
+    }
+    let number = |bits: &[bool]| bits.iter().fold(0u16, |sum, bit| sum * 2 + u16::from(*bit));
+    let mut status = 0;
+    for _ in 0..3 {
+        let short = number(&bits[..5]);
+        let (digit, used) = match short {
+            0..=2 => (short, 5),
+            _ => (number(&bits[..6]) - 0x19 + 3, 6),
+        };
+        status = status * 10 + digit;
+        bits.drain(..used);
+    }
+    status
+}
+
 // === impl Raw ===
 
 impl Raw {
@@ -125,8 +171,10 @@ impl Raw {
         self.stream.write_all(bytes).is_ok()
     }
 
-    pub(crate) fn socket(&self) -> &TcpStream {
-        &self.stream
+    /// Lets time pass, and what comes meanwhile lie.
+    pub(crate) fn pause(&self, time: Duration) {
+        let never = super::answer::Gate::default();
+        never.wait(time);
     }
 
     /// The next frame; `None` at the connection's end.
@@ -160,6 +208,21 @@ impl Raw {
             }
         }
         ending
+    }
+
+    /// Reads on a thread of its own, to the connection's end.
+    pub(crate) fn reading(&self) -> JoinHandle<Ending> {
+        let mut reader = Self {
+            stream: self.stream.try_clone().unwrap(),
+        };
+        thread::spawn(move || reader.ending())
+    }
+
+    /// Whether a request for `path` is answered with 200.
+    pub(crate) fn goes_on(&mut self, stream: u32, path: &str) -> bool {
+        self.send(&get(stream, path));
+        self.wait_for(HEADERS, stream)
+            .is_some_and(|frame| frame.status() == 200)
     }
 
     /// Writes a byte per `pause` until the peer has had enough of it.

@@ -161,9 +161,10 @@ impl Http2 {
             sender,
             driver,
         } = self;
-        drop(sender);
         let driver = Arc::into_inner(driver).expect("no clone is left");
         let ended = runtime.block_on(soon(driver)).unwrap();
+        // Without it the client would end the connection itself.
+        drop(sender);
         ended.err().and_then(|error| error.reason())
     }
 }
@@ -200,6 +201,17 @@ impl Exchange {
     /// Ends the body with trailers.
     pub(crate) fn send_trailers(&mut self, trailers: HeaderMap) {
         self.sending.send_trailers(trailers).unwrap();
+    }
+
+    /// Whether the node wants nothing more of the body.
+    pub(crate) fn is_reset(&mut self) -> bool {
+        let sending = &mut self.sending;
+        self.runtime.block_on(async {
+            std::future::poll_fn(|context| {
+                std::task::Poll::Ready(sending.poll_reset(context).is_ready())
+            })
+            .await
+        })
     }
 
     pub(crate) fn reset(mut self) {
