@@ -10,6 +10,7 @@
 mod cpu;
 mod egress;
 mod forwarding;
+mod framing;
 mod loading;
 mod logs;
 mod machine;

@@ -25,6 +25,11 @@ pub(crate) const END_HEADERS: u8 = 4;
 
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
+/// Frames of a flood that are sent at a time.
+const BATCH: u32 = 50;
+/// More bytes than two sockets take ahead of who reads them.
+const SOCKETS: usize = 32 << 20;
+
 /// A connection on which every byte is the test's.
 pub(crate) struct Raw {
     stream: TcpStream,
@@ -89,6 +94,15 @@ pub(crate) fn request(method: &str, path: &str, more: &[(&str, &[u8])]) -> Vec<u
         (":authority", b"aegis.test"),
     ];
     block(&[&ordinary, more].concat())
+}
+
+/// The request with this number that a client makes has this stream.
+pub(crate) fn nth(number: u32) -> u32 {
+    2 * number + 1
+}
+
+pub(crate) fn reset(stream: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &8u32.to_be_bytes())
 }
 
 /// A whole request without a body.
@@ -223,6 +237,26 @@ impl Raw {
         self.send(&get(stream, path));
         self.wait_for(HEADERS, stream)
             .is_some_and(|frame| frame.status() == 200)
+    }
+
+    /// Sends what `make` makes of 0, 1, 2 and so on, in batches, until the peer has had enough;
+    /// how it ended the connection.
+    ///
+    /// # Panics
+    /// When it has taken more than the sockets on the way may hold.
+    pub(crate) fn flood(&mut self, make: impl Fn(u32) -> Vec<u8>) -> Ending {
+        let reading = self.reading();
+        let (mut next, mut sent) = (0, 0);
+        while !reading.is_finished() {
+            assert!(sent < SOCKETS, "the peer has taken {next} of them");
+            let batch: Vec<u8> = (next..next + BATCH).flat_map(&make).collect();
+            if !self.send(&batch) {
+                break;
+            }
+            next += BATCH;
+            sent += batch.len();
+        }
+        reading.join().unwrap()
     }
 
     /// Writes a byte per `pause` until the peer has had enough of it.
