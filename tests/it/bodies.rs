@@ -1,5 +1,7 @@
 //! `body = "request"`: the guest gets the whole body, and the upstream still gets it intact.
 
+mod echo;
+
 use crate::harness::{Answer, Gate, Node, Origin, Request, answers, module, node};
 
 const SIZES: [usize; 6] = [0, 1, 65_535, 65_536, 65_537, 1 << 20];

@@ -37,6 +37,7 @@ mod shape;
 mod shipped;
 mod shutdown;
 mod smuggling;
+mod streaming;
 mod telling;
 mod upstream_tls;
 mod upstreams;

@@ -37,6 +37,8 @@ pub(super) struct GuardedStream {
     waiting_since: Option<Instant>,
     /// Read already, to find out what it is, and to be read again.
     ahead: Bytes,
+    /// The stream below may still have some of what was written.
+    unflushed: bool,
     language: Language,
 }
 
@@ -71,6 +73,7 @@ impl GuardedStream {
             waiting_since: None,
             ahead: Bytes::new(),
             language: Language::Http1,
+            unflushed: false,
         }
     }
 
@@ -112,6 +115,15 @@ impl GuardedStream {
             drop(Pin::new(&mut self.inner).poll_flush(context));
         }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Who waits for the client has nothing more to write for now. The library leaves small pieces
+    /// of an answer whose length is known to a buffer below, however long the next one takes.
+    fn send_rest(&mut self, context: &mut Context<'_>) {
+        if self.unflushed {
+            let flushed = Pin::new(&mut self.inner).poll_flush(context);
+            self.unflushed = flushed.is_pending();
+        }
     }
 
     /// Keeps what the client has sent past a fault from the parser. A faulty request is
@@ -158,7 +170,10 @@ impl GuardedStream {
                 Err(fault) => self.hold_back(fault, context),
             },
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => self.wait(self.connection.phase(), context),
+            Poll::Pending => {
+                self.send_rest(context);
+                self.wait(self.connection.phase(), context)
+            }
         }
     }
 
@@ -285,12 +300,14 @@ impl AsyncWrite for GuardedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.unflushed = true;
         self.sent(&polled);
         self.written(polled, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_flush(context);
+        self.unflushed = polled.is_pending();
         self.written(polled, context)
     }
 
@@ -305,6 +322,7 @@ impl AsyncWrite for GuardedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.unflushed = true;
         self.sent(&polled);
         self.written(polled, context)
     }

@@ -119,6 +119,11 @@ impl Connection {
         self.stream.get_ref()
     }
 
+    /// What comes, past the heads that were read.
+    pub(crate) fn buffered(&mut self) -> &mut impl Read {
+        &mut self.stream
+    }
+
     /// Writes as much as the peer takes; a peer that answered early and closed is not an error here.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).ok();
