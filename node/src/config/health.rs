@@ -30,6 +30,11 @@ const STATUS_RANGE: RangeInclusive<u16> = 200..=599;
 #[error("not a path")]
 struct PathError;
 
+/// Why a text is nothing a Host header may say.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("not a host")]
+struct HostError;
+
 /// Why a text is no range of statuses.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("not a range of statuses")]
@@ -91,13 +96,13 @@ fn probe(section: &mut Section<'_>) -> Probe {
         }
         return Probe::Connect;
     };
-    let host = host.and_then(|value| value.parsed::<Authority>(HOST));
+    let host = host.and_then(|value| value.parsed_by(parse_host, HOST));
     let status = status.map(|value| statuses(&value));
     Probe::Get {
         path: path
             .parsed_by(parse_path, PATH)
             .unwrap_or_else(|| PathAndQuery::from_static("/")),
-        host: host.map(|host| host.to_string()),
+        host,
         status: status.unwrap_or_else(|| vec![GOOD]),
     }
 }
@@ -106,6 +111,13 @@ fn parse_path(text: &str) -> Result<PathAndQuery, PathError> {
     match text.parse() {
         Ok(path) if text.starts_with('/') => Ok(path),
         _ => Err(PathError),
+    }
+}
+
+fn parse_host(text: &str) -> Result<String, HostError> {
+    match text.parse::<Authority>() {
+        Ok(host) if !text.contains('@') => Ok(host.to_string()),
+        _ => Err(HostError),
     }
 }
 

@@ -131,11 +131,31 @@ impl Origin {
         self.requests().pop().expect("the origin got no request")
     }
 
+    /// As `start`, on a listener of the caller's, who sees each connection before it is served.
+    pub(super) fn start_on(
+        listener: TcpListener,
+        script: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+        see: impl Fn(&TcpStream) + Send + Sync + 'static,
+    ) -> Self {
+        let script: Script = Arc::new(script);
+        Self::accepting_on(listener, move |stream, state| {
+            see(&stream);
+            serve(&stream, &state, &script);
+            stream.shutdown(std::net::Shutdown::Both).ok();
+        })
+    }
+
     fn accepting(
         address: SocketAddr,
         serve: impl Fn(TcpStream, Arc<State>) + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+        Self::accepting_on(TcpListener::bind(address).unwrap(), serve)
+    }
+
+    fn accepting_on(
+        listener: TcpListener,
+        serve: impl Fn(TcpStream, Arc<State>) + Send + Sync + 'static,
+    ) -> Self {
         let origin = Self {
             address: listener.local_addr().unwrap(),
             state: Arc::default(),

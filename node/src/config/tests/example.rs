@@ -56,10 +56,11 @@ fn the_example_is_good_and_says_what_it_seems_to() {
 fn every_key_it_shows_is_known_and_well_formed() {
     let problems = parse_text(&with_every_key()).problems;
     let paths: Vec<_> = problems.iter().map(|p| p.path.as_str()).collect();
-    // What stands for another way: a store's url, and an instance that is reused.
+    // What stands for another way: another balance, a store's url, and an instance that is reused.
     assert_eq!(
         paths,
         [
+            "upstreams.origin.hash_by",
             "cache.capacity",
             "cache.namespace_capacity",
             "functions.hello.reuse_limit"
@@ -76,6 +77,8 @@ fn the_defaults_it_shows_are_the_defaults() {
     let text = text.replace("\ntls = ", "\n#tls = ");
     let text = text.replace("\ncache_dir = ", "\n#cache_dir = ");
     let text = text.replace("\nreuse_limit = ", "\n#reuse_limit = ");
+    let text = text.replace("\nhash_by = ", "\n#hash_by = ");
+    let text = text.replace("\nhealth_check = ", "\n#health_check = ");
     let parsed = parse_text(&text);
     assert_eq!(shown(&parsed), [""; 0]);
     let (given, default) = (parsed.config, example());
