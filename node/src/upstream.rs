@@ -15,12 +15,11 @@ mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tracing::{info, warn};
 
 pub use backend::{Backend, Lease};
@@ -35,9 +34,6 @@ use self::check::Prober;
 use self::members::{Member, Members};
 use self::task::Task;
 use self::tls::Security;
-
-/// How long a start or a reload waits for the first answers about names.
-const FIRST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// A group of backends that serve the same content.
 pub struct Upstream {
@@ -133,11 +129,11 @@ impl Upstream {
         self.settings.http2
     }
 
-    /// Returns once each name has been asked for, but after a few seconds in any case.
+    /// Returns once each name has been asked for.
     pub async fn answered(&self) {
         let mut unanswered = self.unanswered.subscribe();
-        let answered = unanswered.wait_for(|count| *count == 0);
-        timeout(FIRST_ANSWERS, answered).await.map(drop).ok();
+        // It ends only with the upstream.
+        unanswered.wait_for(|count| *count == 0).await.ok();
     }
 
     /// Ends what goes on in the background: nothing new will be sent there.
@@ -202,12 +198,13 @@ impl Upstream {
             return;
         };
         let before = std::mem::replace(known, found);
-        if !before.is_empty() {
-            let host = &*self.settings.backends[entry].host;
-            info!(upstream = self.name(), host, addresses = ?known, "a name has new addresses");
-        }
         let rising = Some(entry).filter(|_| !before.is_empty());
         self.renew(this, &addresses, rising);
+        if !before.is_empty() {
+            let host = &*self.settings.backends[entry].host;
+            let (upstream, addresses) = (self.name(), &addresses[entry]);
+            info!(upstream, host, ?addresses, "a name has new addresses");
+        }
     }
 
     /// Makes the members anew. New ones of the entry `rising` begin with a small share.

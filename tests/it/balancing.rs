@@ -182,6 +182,38 @@ fn a_backend_that_keeps_failing_is_ejected_and_tried_again_after_a_pause() {
 }
 
 #[test]
+fn backends_that_hang_up_are_ejected_and_clients_that_leave_eject_nobody() {
+    let (bad, good) = (Origin::resetting(), Origin::saying("good"));
+    let keys = "eject = { failures = 2, pause = \"1h\" }";
+    let node = upstream(&[&bad, &good], keys);
+    let post = Request::new("POST", "/").body(b"x");
+    let answers: Vec<_> = (0..20).map(|_| node.send(&post).status).collect();
+    assert_eq!(answers.iter().filter(|status| **status == 502).count(), 2);
+    node.stderr.wait_for(|line| told(line, "is ejected", &bad));
+
+    let left = Gate::default();
+    let silent = [(); 2].map(|()| {
+        let left = left.clone();
+        Origin::start(move |_| Answer::never(&left))
+    });
+    let node = upstream(&silent.each_ref(), keys);
+    for n in 0..10 {
+        let mut client = node.connect();
+        client.send(&Request::get(&format!("/{n}")).bytes());
+        while silent
+            .iter()
+            .map(|origin| origin.requests().len())
+            .sum::<usize>()
+            <= n
+        {}
+        drop(client);
+        assert_eq!(node.access(&format!("/{n}"))["status"], 499);
+    }
+    let ejected = |line: &String| message(line).contains("is ejected");
+    assert!(!node.stderr.all().iter().any(ejected));
+}
+
+#[test]
 fn the_only_backend_is_never_ejected() {
     let failures = AtomicUsize::new(0);
     let origin = Origin::start(move |_| match failures.fetch_add(1, Ordering::SeqCst) {

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::config::{Config, Problem};
 use crate::upstream::{TlsError, Upstream};
+
+/// How long a start or a reload waits for the first answers about names.
+const FIRST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Upstreams by name.
 pub(super) type Upstreams = BTreeMap<String, Arc<Upstream>>;
@@ -27,12 +33,14 @@ pub(super) fn upstreams(
     upstreams
 }
 
-/// Returns once the names of all backends have been asked for, or soon.
+/// Returns once the names of all backends have been asked for, but soon in any case.
 pub(super) async fn answered(upstreams: &Upstreams) {
-    // All are asked at the same time, so this is no sum.
-    for upstream in upstreams.values() {
-        upstream.answered().await;
-    }
+    let all = async {
+        for upstream in upstreams.values() {
+            upstream.answered().await;
+        }
+    };
+    timeout(FIRST_ANSWERS, all).await.ok();
 }
 
 /// Ends what upstreams do that are not among those in use.

@@ -78,10 +78,10 @@ async fn once(
     let was = known.replace(found.is_ok());
     let pause = match found {
         Ok(found) => {
+            strong.set_addresses(upstream, entry, found.addresses);
             if was == Some(false) {
                 info!(upstream = name, host, "a name is resolved again");
             }
-            strong.set_addresses(upstream, entry, found.addresses);
             found.valid
         }
         Err(cause) => {
