@@ -11,6 +11,7 @@ mod exchange;
 mod fail;
 mod forward;
 mod http2;
+mod identity;
 mod phase;
 mod request;
 mod request_id;
@@ -18,6 +19,7 @@ mod respond;
 mod response;
 mod survey;
 mod timing;
+mod trace;
 mod watch;
 
 use std::sync::Arc;
@@ -36,6 +38,7 @@ pub use action::{Action, EncodedSlashes, Snapshot, StaticAnswer, Target};
 pub use context::{Activity, Context};
 pub use error::ErrorCode;
 pub use exchange::Connector;
+pub use identity::{Network, TrustedProxies};
 pub use respond::raw as raw_refusal;
 
 use self::admit::Refused;

@@ -11,6 +11,14 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// From its name, whatever its case; `None` for others.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        if name.eq_ignore_ascii_case(b"https") {
+            return Some(Self::Https);
+        }
+        name.eq_ignore_ascii_case(b"http").then_some(Self::Http)
+    }
+
     /// As in a URL.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -41,6 +41,11 @@ fn the_normal_form_is_forwarded() {
         ("/a?x=/../y//z&q=%2F%61", "/a?x=/../y//z&q=%2F%61"),
         ("/a?", "/a?"),
         ("/a;p=1", "/a;p=1"),
+        ("/admin;x", "/admin;x"),
+        ("/ADMIN", "/ADMIN"),
+        ("/pub/%252e%252e%252fadmin", "/pub/%252e%252e%252fadmin"),
+        ("/pub/..%c0%afadmin", "/pub/..%C0%AFadmin"),
+        ("/pub/%c0%ae%c0%ae/admin", "/pub/%C0%AE%C0%AE/admin"),
     ];
     let mut connection = node.connect();
     for (sent, forwarded) in forms {
@@ -90,6 +95,14 @@ fn ambiguous_paths_are_refused() {
         "/npm/..%2fadmin",
         "/npm/%2e%2e%2Fadmin",
         "/npm/a%5Cb",
+        "/admin%00",
+        "/admin%0d%0aX:",
+        "/pub/..;/admin",
+        "/pub/%2e%2e;x=y/admin",
+        "/pub/..%3b/admin",
+        "/pub/.;/admin",
+        "/pub/..\\admin",
+        "/pub/..%5cadmin",
     ] {
         let response = node.get(path);
         assert_eq!(response.status, 400, "{path}: {}", response.text());
@@ -127,4 +140,48 @@ fn an_absolute_target_is_its_path_once_it_names_the_host() {
     assert_eq!(origin.requests()[0].target, "/b?c=1");
     assert_eq!(exchange("http://other.test/b"), Some(400));
     assert_eq!(exchange("ftp://aegis.test/b"), Some(400));
+}
+
+#[test]
+fn functions_see_the_path_that_was_matched_and_is_forwarded() {
+    let seen = "
+        (local.set $n (call $request_get_uri))
+        (drop (call $get_shared_buffer (i32.const 0x100000) (i32.const 0) (local.get $n)))
+        (drop (call $request_set_header {x-seen} (i32.const 0x100000) (local.get $n)))
+        (i32.const 0)";
+    let origin = Origin::saying("page");
+    let node = node(
+        r#"
+        [functions.f]
+        module = "f.wasm"
+        [upstreams.origin]
+        backends = ["{origin}"]
+        [[routes]]
+        path_prefix = "/admin"
+        functions = ["f"]
+        upstream = "origin""#,
+    );
+    let node = node.set("origin", &origin.address);
+    let node = node.wasm("f", crate::harness::module(seen)).start();
+    for path in [
+        "/pub/../admin/x",
+        "/pub/%2e%2e/admin/x",
+        "//admin//x",
+        "/./%61dmin/y/../x",
+    ] {
+        assert_eq!(node.get(path).status, 200, "{path}");
+        let received = origin.last();
+        assert_eq!(received.target, "/admin/x", "{path}");
+        assert!(
+            received.header("x-seen").unwrap().ends_with("/admin/x"),
+            "{path}"
+        );
+        assert!(
+            !received.header("x-seen").unwrap().contains("pub"),
+            "{path}"
+        );
+    }
+    for path in ["/admin;x", "/ADMIN/x", "/pub/%252e%252e/admin/x"] {
+        assert_eq!(node.get(path).status, 404, "{path}");
+    }
 }

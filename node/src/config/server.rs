@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::listener::Limits;
+use crate::proxy::{Network, TrustedProxies};
 
 use super::{
     quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND, TIB},
@@ -24,6 +25,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Whether the process gives up what it does not need, for good, before it serves.
     pub sandbox: bool,
+    /// Proxies before the node that say who their clients are.
+    pub trusted_proxies: TrustedProxies,
     /// What a client may send, hold open and take its time over.
     pub limits: Limits,
 }
@@ -36,6 +39,7 @@ impl Default for Server {
             threads: 0,
             drain_timeout: 8 * SECOND,
             sandbox: false,
+            trusted_proxies: TrustedProxies::default(),
             limits: Limits::default(),
         }
     }
@@ -51,8 +55,15 @@ pub(super) fn read(section: &mut Section<'_>) -> Server {
             Duration::ZERO..=HOUR,
         ),
         sandbox: section.switch("sandbox"),
+        trusted_proxies: trusted_proxies(section),
         limits: section.table("limits", read_limits),
     }
+}
+
+fn trusted_proxies(section: &mut Section<'_>) -> TrustedProxies {
+    let remedy = "write a network such as \"10.0.0.0/8\", or an address";
+    let networks: Vec<Network> = section.parsed_list("trusted_proxies", remedy);
+    networks.into_iter().collect()
 }
 
 /// The body size of [`read_limits`] and of routes.

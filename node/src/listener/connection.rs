@@ -40,6 +40,7 @@ pub struct Connection {
     client: Option<Arc<str>>,
     /// `None` in the clear.
     secured: Option<Secured>,
+    address: Option<IpAddr>,
     phase: AtomicU8,
     /// Time spent waiting for the client's body, in nanoseconds.
     waited: AtomicU64,
@@ -56,8 +57,10 @@ const GRACE: Duration = Duration::from_secs(10);
 
 impl Connection {
     pub(super) fn new(client: Option<IpAddr>, limits: Limits, place: Place) -> Self {
+        let address = client.map(|client| client.to_canonical());
         Self {
-            client: client.map(|client| client.to_canonical().to_string().into()),
+            client: address.map(|address| address.to_string().into()),
+            address,
             secured: None,
             phase: AtomicU8::new(Phase::Idle as u8),
             waited: AtomicU64::new(0),
@@ -73,6 +76,7 @@ impl Connection {
     pub(super) fn stream(&self) -> Self {
         Self {
             client: self.client.clone(),
+            address: self.address,
             phase: AtomicU8::new(Phase::Request as u8),
             waited: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -125,6 +129,11 @@ impl Connection {
     /// The client's address as text, if it has one.
     pub fn client(&self) -> Option<Arc<str>> {
         self.client.clone()
+    }
+
+    /// The same, as an address.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 
     /// A header is complete: its deadline is over.

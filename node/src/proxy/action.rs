@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use super::identity::TrustedProxies;
 use crate::edge::Chain;
 use crate::listener::Limits;
 use crate::route::Table;
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub routes: Table<Arc<Action>>,
     /// What clients may send.
     pub limits: Limits,
+    /// Who may say for whom a request is made.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// One route's action.

@@ -8,7 +8,7 @@ use pingora::proxy::Session;
 use super::action::{Action, EncodedSlashes};
 use super::context::Context;
 use super::error::ErrorCode;
-use super::{body, forward, http2, request};
+use super::{body, forward, http2, identity, request, trace};
 use crate::listener::Limits;
 use crate::route::{self, Lookup};
 
@@ -74,14 +74,29 @@ pub(super) fn admit(session: &mut Session, context: &mut Context) -> Result<Arc<
         // Whoever sent this may mean something else by what it sends next.
         session.set_keepalive(None);
     }
-    let claims = checked?;
-    if claims == request::Claims::Made {
-        request::strip_claims(session.req_header_mut());
-    }
+    identify(session, context, checked?);
     let action = route(session, context)?;
     context.action = Some(Arc::clone(&action));
     body::check_length(session, action.body_size)?;
     Ok(action)
+}
+
+/// Finds out who asks, as part of what, and leaves nothing in the header that says otherwise.
+fn identify(session: &mut Session, context: &mut Context, noted: request::Noted) {
+    if noted.has_claims {
+        identity::establish(&session.req_header().headers, context);
+        request::strip_claims(session.req_header_mut());
+    }
+    if noted.is_traced {
+        let kept = trace::keep(&session.req_header().headers);
+        let is_kept = kept.is_some();
+        context.trace = kept.or(context.trace.take());
+        if !is_kept {
+            let header = session.req_header_mut();
+            header.remove_header(&trace::TRACEPARENT);
+            header.remove_header(&trace::TRACESTATE);
+        }
+    }
 }
 
 /// Looks the normalised path up and makes it the request's own.

@@ -1,6 +1,6 @@
 //! What one request carries through the phases.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::action::{Action, Snapshot, Target};
 use super::error::ErrorCode;
+use super::identity::Told;
 use super::request_id::RequestId;
 use crate::edge::{Edits, Hold, Record, Request, RequestEdits};
 use crate::listener::Connection;
@@ -22,8 +23,19 @@ pub struct Context {
     pub(super) connection: Option<Arc<Connection>>,
     pub(super) started: Instant,
     pub(super) id: RequestId,
+    /// Random; what [`Context::id`] is made of, unless that was given.
+    pub(super) bits: u128,
     /// The client's address as text.
     pub(super) client: Option<Arc<str>>,
+    pub(super) client_address: Option<IpAddr>,
+    /// The other end of the connection.
+    pub(super) peer: Option<IpAddr>,
+    /// The same as text, where it is a proxy that is not the client.
+    pub(super) peer_name: Option<Arc<str>>,
+    /// What a trusted proxy says of the request.
+    pub(super) told: Option<Box<Told>>,
+    /// The trace that the client's request is part of.
+    pub(super) trace: Option<Box<str>>,
     pub(super) action: Option<Arc<Action>>,
     /// What the access log says, if not told by anything else.
     pub(super) error: Option<ErrorCode>,
@@ -80,11 +92,19 @@ pub(super) enum ReplacedBody {
 impl Context {
     pub(super) fn new(snapshot: Arc<Snapshot>, activity: &Arc<Activity>) -> Self {
         let connection = crate::listener::current();
+        let peer = connection.as_ref().and_then(|c| c.address());
+        let bits = fastrand::u128(..);
         Self {
             snapshot,
             started: Instant::now(),
-            id: RequestId::random(),
+            id: RequestId::of(bits),
+            bits,
             client: connection.as_ref().and_then(|c| c.client()),
+            client_address: peer,
+            peer,
+            peer_name: None,
+            told: None,
+            trace: None,
             action: None,
             error: None,
             received: 0,

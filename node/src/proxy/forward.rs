@@ -8,14 +8,14 @@ use pingora::Result;
 use pingora::http::RequestHeader;
 
 use super::context::Context;
+use super::identity::{
+    self, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID,
+};
 use super::request::{CDN_LOOP, NODE_NAME};
+use super::trace::{self, TRACEPARENT, TRACESTATE};
 use crate::edge::{HeaderEdit, OF_THE_BODY, RequestEdits};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FRAMING: [HeaderName; 2] = [CONTENT_LENGTH, TRANSFER_ENCODING];
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the client asked for becomes what the functions made of it; then who asked, through
 /// whom, and under which id is added, and removed what the client cannot expect.
@@ -30,15 +30,7 @@ pub(super) fn add_headers(
         // interim answer on.
         upstream.remove_header(&EXPECT);
     }
-    if let Some(client) = &context.client {
-        upstream.insert_header(X_FORWARDED_FOR, &**client)?;
-    }
-    upstream.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static("http"))?;
-    match upstream.headers.get(HOST).cloned() {
-        Some(host) => upstream.insert_header(X_FORWARDED_HOST, host)?,
-        None => add_host(upstream, context)?,
-    }
-    upstream.insert_header(X_REQUEST_ID, context.id.as_str())?;
+    add_identity(upstream, context)?;
     upstream.append_header(VIA, HeaderValue::from_static(via(received)))?;
     upstream.append_header(CDN_LOOP, HeaderValue::from_static(NODE_NAME))?;
     Ok(())
@@ -62,6 +54,32 @@ fn takes_trailers(header: &RequestHeader) -> bool {
     let values = header.headers.get_all(TE).iter();
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Who asks, by what, for which host, under which id, and as part of which trace.
+fn add_identity(upstream: &mut RequestHeader, context: &Context) -> Result<()> {
+    let told = context.told.as_deref();
+    if let Some(client) = &context.client {
+        let path = told.map_or(&**client, |told| &told.path);
+        upstream.insert_header(X_FORWARDED_FOR, path)?;
+        upstream.insert_header(X_REAL_IP, &**client)?;
+    }
+    let scheme = identity::scheme(context).as_str();
+    upstream.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
+    let host = upstream.headers.get(HOST).cloned();
+    if host.is_none() {
+        add_host(upstream, context)?;
+    }
+    let asked = told.and_then(|told| told.host.clone());
+    if let Some(host) = asked.or(host) {
+        upstream.insert_header(X_FORWARDED_HOST, host)?;
+    }
+    upstream.insert_header(X_REQUEST_ID, context.id.as_str())?;
+    if !upstream.headers.contains_key(TRACEPARENT) {
+        upstream.remove_header(&TRACESTATE);
+        upstream.insert_header(TRACEPARENT, trace::begin(context.bits))?;
+    }
+    Ok(())
 }
 
 /// The functions' edits. A replaced body is there already, and framed.

@@ -26,7 +26,7 @@ pub(super) fn check(
     header: &RequestHeader,
     size: usize,
     limits: &Limits,
-) -> Result<Claims, ErrorCode> {
+) -> Result<Noted, ErrorCode> {
     if header.raw_path().len() > limits.uri_length {
         return Err(ErrorCode::UriTooLong);
     }
@@ -46,7 +46,10 @@ pub(super) fn check(
     if survey.loops > MAX_LOOPS {
         return Err(ErrorCode::Loop);
     }
-    Ok(Claims::of(survey.has_claims))
+    Ok(Noted {
+        has_claims: survey.has_claims,
+        is_traced: survey.is_traced,
+    })
 }
 
 /// Origin form or absolute form (RFC 9112, section 3.2), in UTF-8.
@@ -68,22 +71,13 @@ fn is_absolute_form(target: &[u8]) -> bool {
     begins(b"http://") || begins(b"https://")
 }
 
-/// Whether a client says what only the node may say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claims {
-    /// [`strip_claims`] has something to do.
-    Made,
-    /// It has not.
-    None,
-}
-
-impl Claims {
-    fn of(has_claims: bool) -> Self {
-        match has_claims {
-            true => Self::Made,
-            false => Self::None,
-        }
-    }
+/// What of a request's header is still to be looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// The client says what only the node may say.
+    pub(super) has_claims: bool,
+    /// It says which trace the request is part of.
+    pub(super) is_traced: bool,
 }
 
 /// Removes what only the node may say: who the client is, and `x-aegis-*`.
@@ -165,16 +159,16 @@ mod tests {
         header
     }
 
-    fn verdict(fields: &[(&'static str, &'static str)]) -> Result<Claims, ErrorCode> {
+    fn verdict(fields: &[(&'static str, &'static str)]) -> Result<Noted, ErrorCode> {
         check(&header(Version::HTTP_11, fields), 0, &Limits::default())
     }
 
     #[test]
     fn a_host_must_be_there_once() {
         assert_eq!(verdict(&[]), Err(ErrorCode::BadRequest));
-        assert_eq!(verdict(&[("host", "a")]), Ok(Claims::None));
+        assert_eq!(verdict(&[("host", "a")]), Ok(Noted::default()));
         let old = header(Version::HTTP_10, &[]);
-        assert_eq!(check(&old, 0, &Limits::default()), Ok(Claims::None));
+        assert_eq!(check(&old, 0, &Limits::default()), Ok(Noted::default()));
     }
 
     #[test]
@@ -200,7 +194,7 @@ mod tests {
         assert_eq!(verdict(&twice), Err(ErrorCode::BadRequest));
         assert_eq!(
             verdict(&[("host", "a"), ("transfer-encoding", "Chunked")]),
-            Ok(Claims::None)
+            Ok(Noted::default())
         );
     }
 
@@ -211,7 +205,7 @@ mod tests {
                 ("host", "a"),
                 ("cdn-loop", "aegis, other, aegis; v=1, aegis")
             ]),
-            Ok(Claims::None)
+            Ok(Noted::default())
         );
         let four = [
             ("host", "a"),

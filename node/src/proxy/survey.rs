@@ -7,6 +7,7 @@ use http::header::{
 use http::{HeaderMap, Version};
 
 use super::request::{CDN_LOOP, NODE_NAME};
+use super::trace::{TRACEPARENT, TRACESTATE};
 
 /// Names with these beginnings are the node's to say, and these names themselves.
 const CLAIMED_PREFIXES: [&str; 2] = ["x-forwarded-", "x-aegis-"];
@@ -22,6 +23,8 @@ pub(super) struct Survey<'h> {
     pub(super) loops: usize,
     /// A client says what only the node may say.
     pub(super) has_claims: bool,
+    /// The client says which trace the request is part of.
+    pub(super) is_traced: bool,
     /// `Connection` asks for fields to be dropped that say where a request begins and ends,
     /// whom it is for or whom it is from.
     pub(super) drops_protected: bool,
@@ -50,6 +53,8 @@ impl<'h> Survey<'h> {
                 survey.loops += loops(value);
             } else if *name == CONNECTION {
                 survey.drops_protected |= drops_protected(value);
+            } else if *name == TRACEPARENT || *name == TRACESTATE {
+                survey.is_traced = true;
             } else if is_claim(name) {
                 survey.has_claims = true;
             }
@@ -136,7 +141,7 @@ fn loops(value: &HeaderValue) -> usize {
 }
 
 /// `host [ ":" port ]` without userinfo.
-fn is_authority(host: &str) -> bool {
+pub(super) fn is_authority(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((address, "")) if is_v6(address) => ("v6", "1"),

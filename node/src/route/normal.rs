@@ -33,8 +33,9 @@ pub enum PathError {
     /// `%00` to `%1F`, or `%7F`.
     #[error("path contains an encoded control character")]
     EncodedControl,
-    /// `..%2F` and its kin: a way up for a server that decodes it.
-    #[error("path contains a dot segment beside an encoded slash")]
+    /// `..%2F`, `..;` and their kin: a way up for a server that decodes the one, or takes what
+    /// follows the other for a parameter.
+    #[error("path contains a dot segment beside an encoded slash or a semicolon")]
     HiddenDotSegment,
 }
 
@@ -46,6 +47,7 @@ struct Survey {
     /// Some segment is empty, `.` or `..`.
     resolve: bool,
     encoded_slash: bool,
+    semicolon: bool,
 }
 
 /// Brings a path, without its query, into normal form.
@@ -68,7 +70,7 @@ pub fn normalise(path: &str) -> Result<NormalPath<'_>, PathError> {
     } else {
         Cow::Borrowed(path)
     };
-    if survey.encoded_slash && decoded.split('/').any(hides_dot_segment) {
+    if (survey.encoded_slash || survey.semicolon) && decoded.split('/').any(hides_dot_segment) {
         return Err(PathError::HiddenDotSegment);
     }
     let path = if survey.decode || survey.resolve {
@@ -93,6 +95,7 @@ impl Survey {
                 b'/' => survey.resolve |= starts_with_empty_or_dot_segment(rest),
                 b'%' => survey.note_encoding(rest)?,
                 b'\\' => return Err(PathError::Backslash),
+                b';' => survey.semicolon = true,
                 0..=b' ' | b'#' | b'?' | 0x7f.. => return Err(PathError::Raw(byte)),
                 _ => {}
             }
@@ -105,6 +108,7 @@ impl Survey {
             b'\\' => return Err(PathError::Backslash),
             0..=0x1f | 0x7f => return Err(PathError::EncodedControl),
             b'/' => self.encoded_slash = true,
+            b';' => self.semicolon = true,
             byte if is_unreserved(byte) => self.decode = true,
             _ => {}
         }
@@ -152,13 +156,15 @@ fn decode(path: &str) -> String {
     decoded
 }
 
-/// Whether a server that decodes `%2F` would find a dot segment in this one. `segment` is decoded,
-/// so there is one spelling of the slash and one of the dot.
+/// Whether a server that decodes `%2F`, or drops what follows a semicolon, would find a dot segment
+/// in this one. `segment` is decoded, so there is one spelling of the slash and one of the dot.
 fn hides_dot_segment(segment: &str) -> bool {
-    segment.contains("%2F")
-        && segment
-            .split("%2F")
-            .any(|piece| matches!(piece, "." | ".."))
+    let is_dots = |name: &str| matches!(name, "." | "..");
+    let name = |piece: &str| {
+        let end = piece.find(';').into_iter().chain(piece.find("%3B")).min();
+        piece.get(..end.unwrap_or(piece.len())).is_some_and(is_dots)
+    };
+    !is_dots(segment) && segment.split("%2F").any(name)
 }
 
 fn resolve(path: &str) -> String {

@@ -83,6 +83,7 @@ pub(super) fn build(
     let snapshot = Arc::new(Snapshot {
         routes: routes::table(&parts),
         limits: config.server.limits.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
     });
     let resources = Resources {
         cache,

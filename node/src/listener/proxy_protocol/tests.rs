@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn whatever_comes_at_most_its_bound_is_read(
-        start in prop_oneof![Just(&SIGNATURE[..]), Just(WORD), Just(b"PROXY TCP4 1.2")],
+        start in prop_oneof![Just(&SIGNATURE[..]), Just(WORD), Just(&b"PROXY TCP4 1.2"[..])],
         more in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let bytes = [start, &more, &[b'x'; 2 * LONGEST_BLOCK]].concat();

@@ -18,6 +18,12 @@ impl AccessLine<'_> {
         field(&mut out, b",\"client\":", |out| {
             optional_plain(out, self.client)
         });
+        field(&mut out, b",\"peer\":", |out| {
+            optional_plain(out, self.peer)
+        });
+        field(&mut out, b",\"trace_id\":", |out| {
+            optional_plain(out, self.trace)
+        });
         field(&mut out, b",\"method\":", |out| plain(out, self.method));
         field(&mut out, b",\"protocol\":", |out| plain(out, self.protocol));
         field(&mut out, b",\"host\":", |out| optional(out, self.host));
@@ -185,6 +191,7 @@ mod tests {
             value,
             serde_json::json!({
                 "time": "1970-01-01T00:00:00.000Z", "request_id": "id", "client": "127.0.0.1",
+                "peer": null, "trace_id": null,
                 "method": "GET", "protocol": "HTTP/1.1", "host": "a.test", "path": "/",
                 "route": null, "status": 200, "code": null, "bytes_sent": 5, "duration_ms": 1.234, "upstream": null,
                 "upstream_ms": null, "functions": [],

@@ -12,13 +12,14 @@ impl AccessLine<'_> {
         push_time(&mut out, self.time);
         let client = self.client.unwrap_or("-");
         let (host, protocol) = (self.host.unwrap_or("-"), self.protocol);
+        let (by, peer) = self.peer.map_or(("", ""), |peer| (" by=", peer));
         let target = format!("{} {host}{} {protocol}", self.method, self.path);
         let (status, bytes) = (self.status, self.bytes_sent);
         let code = self.code.unwrap_or("-");
         out.extend_from_slice(format!(" {client} {target:?} {status} {code} {bytes}B ").as_bytes());
         millis(&mut out, self.duration);
         let (route, id) = (self.route.unwrap_or("-"), self.request_id);
-        out.extend_from_slice(format!("ms route={route} id={id}").as_bytes());
+        out.extend_from_slice(format!("ms route={route} id={id}{by}{peer}").as_bytes());
         for record in self.functions {
             let (outcome, _) = outcome(record);
             let (function, phase) = (&record.function, phase(record.phase));

@@ -93,8 +93,18 @@ fn known_ways_around_a_path_rule_are_refused_or_lead_to_the_normal_form() {
         ("/admin%00", Err(EncodedControl)),
         ("/admin%0d%0aHost:", Err(EncodedControl)),
         ("/admin%7f", Err(EncodedControl)),
+        ("/pub/..;/admin", Err(HiddenDotSegment)),
+        ("/pub/..;x=y/admin", Err(HiddenDotSegment)),
+        ("/pub/%2e%2e;/admin", Err(HiddenDotSegment)),
+        ("/pub/..%3b/admin", Err(HiddenDotSegment)),
+        ("/pub/..%3Bx;y/admin", Err(HiddenDotSegment)),
+        ("/pub/.;/admin", Err(HiddenDotSegment)),
+        ("/pub/..;", Err(HiddenDotSegment)),
+        ("/pub/a%2f..;%2fadmin", Err(HiddenDotSegment)),
         // Other resources, and forwarded as what they were matched as.
         ("/admin;x", Ok("/admin;x")),
+        ("/a..;x/..b;/;..", Ok("/a..;x/..b;/;..")),
+        ("/a;x/../b", Ok("/b")),
         ("/ADMIN", Ok("/ADMIN")),
         ("/pub/%252e%252e/admin", Ok("/pub/%252e%252e/admin")),
         ("/pub/%252e%252e%252fadmin", Ok("/pub/%252e%252e%252fadmin")),
@@ -154,7 +164,7 @@ fn an_encoded_slash_is_kept_and_reported() {
 fn paths() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "/", "/", "/", ".", "..", "a", "b", "%2e", "%2E", "%2f", "%2F", "%61", "%25", "%c0", "%AF",
-        ";x", "//", "%20", "2e", "2F",
+        ";x", ";", "%3b", "%3B", "//", "%20", "2e", "2F",
     ]);
     prop::collection::vec(piece, 0..16).prop_map(|pieces| format!("/{}", pieces.concat()))
 }
@@ -179,6 +189,16 @@ proptest! {
             }
             prop_assert!(!path.contains("//"), "{path}");
             prop_assert!(encoded_slash || !path.contains("%2F"));
+        }
+    }
+
+    /// Some servers take what follows a semicolon for a parameter of the segment.
+    #[test]
+    fn a_server_that_drops_parameters_finds_no_dot_segment(path in paths()) {
+        if let Ok(NormalPath { path, .. }) = normalise(&path) {
+            let decoded = path.replace("%3B", ";").replace("%2F", "/");
+            let mut names = decoded.split('/').map(|segment| segment.split(';').next());
+            prop_assert!(!names.any(|name| matches!(name, Some("." | ".."))), "{path}");
         }
     }
 
