@@ -36,9 +36,11 @@ use crate::telemetry::{self, AccessLogWriter, Formats};
 
 pub use check::{check, check_and_list};
 
-/// Libraries' own words: the node says itself what matters of them.
-pub const LIBRARY_LOGS: &str =
-    "pingora=warn,pingora_core=off,pingora_proxy=off,fred=off,rustls_platform_verifier=off";
+/// Libraries' own words: the node says itself what matters of them, but why no connection is
+/// accepted, at most once a second.
+pub const LIBRARY_LOGS: &str = "pingora=warn,pingora_core=off,\
+    pingora_core::services::listening=error,pingora_proxy=off,fred=off,\
+    rustls_platform_verifier=off";
 
 /// Idle connections to upstreams kept for the next request.
 const UPSTREAM_POOL: usize = 1024;

@@ -19,6 +19,7 @@ mod downstream_limits;
 mod edge_limits;
 mod egress;
 mod failures;
+mod floods;
 mod harness;
 mod health;
 mod http2;

@@ -47,6 +47,8 @@ fn hosts_match_exactly_then_by_the_longest_wildcard_then_any() {
             (to("www.api.example.org"), "exact"),
             (to("WWW.API.Example.Org:8080"), "exact"),
             (to("two.test"), "exact"),
+            (to("Two.Test."), "exact"),
+            (to("two.test.:443"), "exact"),
             (to("x.api.example.org"), "narrow"),
             (to("a.b.api.example.org"), "narrow"),
             (to("api.example.org"), "wide"),
@@ -226,6 +228,32 @@ fn respond_and_redirect_routes_answer_by_themselves() {
         (moved.status, moved.header("location")),
         (308, Some("https://new.example.com/x"))
     );
+}
+
+#[test]
+fn a_host_that_no_route_names_reaches_none() {
+    let names = ["a", "b"].map(|name| (name, format!("hosts = [\"{name}.test\"]")));
+    let node = routes(&[(names[0].0, &names[0].1), (names[1].0, &names[1].1)]);
+    for host in [
+        "c.test",
+        "a.test.c.test",
+        "xa.test",
+        "127.0.0.1",
+        "[::1]",
+        "a",
+        "test",
+        "a.test..",
+        "a..test",
+    ] {
+        let response = node.send(&Request::get("/").host(host));
+        assert_eq!(response.error(), (404, "no-route"), "{host}");
+    }
+    assert_eq!(
+        node.raw(b"GET / HTTP/1.0\r\n\r\n").unwrap().error(),
+        (404, "no-route")
+    );
+    let absolute = "GET http://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    assert_eq!(node.raw(absolute.as_bytes()).unwrap().status, 400);
 }
 
 #[test]

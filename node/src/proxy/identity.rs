@@ -17,6 +17,7 @@ use self::chain::Chain;
 use super::context::Context;
 use super::request_id::RequestId;
 use super::survey::is_authority;
+use crate::scheme::Scheme;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -74,9 +75,9 @@ fn hear(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> (Chain, 
         chain.walk(trusted, entries.map(address::plain));
     } else if headers.contains_key(FORWARDED) {
         let elements = forwarded::elements(headers);
-        let length = chain.walk(trusted, elements.iter().rev().map(|element| element.from));
-        // What the proxy says that has seen the client.
-        let first = elements.iter().rev().take(length).last();
+        let length = chain.walk(trusted, elements.iter().rev().map(forwarded::Element::from));
+        // What the proxy says that has seen the client; nothing where none has named it.
+        let first = elements.iter().rev().nth(length.wrapping_sub(1));
         if let Some(element) = first {
             scheme = element.scheme.as_deref().and_then(Scheme::named);
             host = element.host.as_deref().and_then(authority);

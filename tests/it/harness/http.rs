@@ -1,7 +1,8 @@
 //! A raw HTTP/1.1 client: sends exactly the bytes a test gives and shows exactly what comes back.
 
 use std::io::{BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::framing::{Headers, Unframed, chunked, field, fields, read_body, read_head, split_head};
@@ -105,13 +106,29 @@ impl Response {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        Self::over(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self {
             stream: BufReader::new(stream),
         }
+    }
+
+    /// From another address of this machine.
+    pub(crate) fn open_from(source: Ipv4Addr, address: SocketAddr) -> Self {
+        use nix::sys::socket;
+        let family = socket::AddressFamily::Inet;
+        let flags = socket::SockFlag::SOCK_CLOEXEC;
+        let socket = socket::socket(family, socket::SockType::Stream, flags, None).unwrap();
+        let source = socket::SockaddrIn::from(SocketAddrV4::new(source, 0));
+        socket::bind(socket.as_raw_fd(), &source).unwrap();
+        let address = socket::SockaddrStorage::from(address);
+        socket::connect(socket.as_raw_fd(), &address).unwrap();
+        Self::over(TcpStream::from(socket))
     }
 
     /// The socket below it.

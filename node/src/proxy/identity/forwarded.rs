@@ -1,6 +1,5 @@
 //! The `Forwarded` header (RFC 7239).
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::HeaderMap;
@@ -14,32 +13,34 @@ const MOST: usize = 33;
 /// What one proxy says of who has asked it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Element {
-    pub(super) from: Option<IpAddr>,
+    from: Option<Vec<u8>>,
     pub(super) scheme: Option<Vec<u8>>,
     pub(super) host: Option<Vec<u8>>,
 }
 
+impl Element {
+    pub(super) fn from(&self) -> Option<IpAddr> {
+        let text = std::str::from_utf8(self.from.as_deref()?).ok()?;
+        address::node(text)
+    }
+}
+
 /// The last elements of all such headers, in their order. One that is malformed says nothing,
-/// and so do those before it: where they end is anybody's guess.
+/// and so do those before it, and those behind it in its line: where they begin and end is
+/// anybody's guess.
 pub(super) fn elements(headers: &HeaderMap) -> Vec<Element> {
     let mut elements = Vec::new();
     for value in headers.get_all(FORWARDED) {
-        let mut rest = value.as_bytes();
+        let mut rest = Rest(value.as_bytes());
         loop {
-            match element(rest) {
-                Some((element, behind)) => {
-                    elements.push(element);
-                    rest = behind;
-                }
-                None => {
-                    elements.clear();
-                    elements.push(Element::default());
-                    break;
-                }
-            }
-            match rest.split_first() {
-                Some((b',', behind)) => rest = behind,
-                _ => break,
+            let Some(element) = rest.element() else {
+                elements.clear();
+                elements.push(Element::default());
+                break;
+            };
+            elements.push(element);
+            if !rest.eat(b',') {
+                break;
             }
         }
     }
@@ -47,65 +48,75 @@ pub(super) fn elements(headers: &HeaderMap) -> Vec<Element> {
     elements.split_off(unread)
 }
 
-/// `[ pair ] *( ";" [ pair ] )`, and what stands behind it: nothing, or a comma and more.
-fn element(mut rest: &[u8]) -> Option<(Element, &[u8])> {
-    let mut element = Element::default();
-    let mut names: [bool; 3] = [false; 3];
-    loop {
-        rest = rest.trim_ascii_start();
-        if !matches!(rest.first(), None | Some(b',' | b';')) {
-            let (name, value, behind) = pair(rest)?;
-            rest = behind.trim_ascii_start();
-            let known = [&b"for"[..], b"proto", b"host"];
-            let at = known
-                .iter()
-                .position(|known| name.eq_ignore_ascii_case(known));
-            if let Some(at) = at {
-                // Twice is malformed.
-                if std::mem::replace(names.get_mut(at)?, true) {
-                    return None;
-                }
-                match at {
-                    0 => element.from = std::str::from_utf8(&value).ok().and_then(address::node),
-                    1 => element.scheme = Some(value.into_owned()),
-                    _ => element.host = Some(value.into_owned()),
-                }
+/// What is still to be read of a value.
+struct Rest<'v>(&'v [u8]);
+
+impl<'v> Rest<'v> {
+    /// `[ pair ] *( ";" [ pair ] )`, up to a comma or the end.
+    fn element(&mut self) -> Option<Element> {
+        let mut element = Element::default();
+        loop {
+            self.0 = self.0.trim_ascii_start();
+            if !matches!(self.0.first(), None | Some(b',' | b';')) {
+                self.pair(&mut element)?;
+                self.0 = self.0.trim_ascii_start();
+            }
+            if !self.eat(b';') {
+                let is_whole = matches!(self.0.first(), None | Some(b','));
+                return is_whole.then_some(element);
             }
         }
-        match rest.split_first() {
-            Some((b';', behind)) => rest = behind,
-            None | Some((b',', _)) => return Some((element, rest)),
-            Some(_) => return None,
+    }
+
+    /// `token "=" ( token / quoted-string )`, of each name only one.
+    fn pair(&mut self, element: &mut Element) -> Option<()> {
+        let name = self.token()?.to_ascii_lowercase();
+        let value = match (self.eat(b'='), self.eat(b'"')) {
+            (false, _) => return None,
+            (true, true) => self.quoted()?,
+            (true, false) => self.token()?.to_vec(),
+        };
+        let field = match &name[..] {
+            b"for" => &mut element.from,
+            b"proto" => &mut element.scheme,
+            b"host" => &mut element.host,
+            _ => return Some(()),
+        };
+        field.replace(value).is_none().then_some(())
+    }
+
+    fn token(&mut self) -> Option<&'v [u8]> {
+        // An IPv4 address with its port should be quoted, and often is not.
+        let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(b);
+        let length = self.0.iter().take_while(|byte| is_token(byte)).count();
+        let (token, rest) = self.0.split_at(length);
+        self.0 = rest;
+        (length > 0).then_some(token)
+    }
+
+    /// Up to the closing quote.
+    fn quoted(&mut self) -> Option<Vec<u8>> {
+        let mut value = Vec::new();
+        loop {
+            match self.take()? {
+                b'"' => return Some(value),
+                b'\\' => value.push(self.take()?),
+                byte => value.push(byte),
+            }
         }
     }
-}
 
-/// `token "=" ( token / quoted-string )`.
-fn pair(text: &[u8]) -> Option<(&[u8], Cow<'_, [u8]>, &[u8])> {
-    let (name, rest) = token(text)?;
-    let rest = rest.strip_prefix(b"=")?;
-    match rest.strip_prefix(b"\"") {
-        Some(quoted) => unquote(quoted).map(|(value, behind)| (name, value.into(), behind)),
-        None => token(rest).map(|(value, behind)| (name, value.into(), behind)),
+    fn take(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
     }
-}
 
-fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    // An IPv4 address with its port should be quoted, and often is not.
-    let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(b);
-    let length = text.iter().take_while(|byte| is_token(byte)).count();
-    (length > 0).then(|| text.split_at(length))
-}
-
-fn unquote(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut value = Vec::new();
-    let mut bytes = text.iter().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'"' => return Some((value, text.get(at + 1..)?)),
-            b'\\' => value.push(*bytes.next()?.1),
-            byte => value.push(*byte),
+    fn eat(&mut self, wanted: u8) -> bool {
+        let is_next = self.0.first() == Some(&wanted);
+        if is_next {
+            self.take();
         }
+        is_next
     }
-    None
 }
