@@ -29,6 +29,7 @@ mod limits;
 mod listener;
 mod name;
 mod nearest;
+mod networks;
 mod paths;
 mod places;
 mod problem;
@@ -49,7 +50,7 @@ pub use function::Function;
 pub use listener::Listener;
 pub use paths::PathUse;
 pub use problem::Problem;
-pub use route::Route;
+pub use route::{Route, Rules};
 pub use server::Server;
 
 use context::{Context, Document, Spot};
@@ -150,12 +151,14 @@ fn read(root: &mut Section<'_>, places: Places) -> Config {
         },
         allow: sound("egress").then_some(&egress.allow),
     };
+    let cache_is_sound = sound("cache");
     let functions = function::read(root, &bounds);
     let targets = Targets {
         functions: &functions,
         upstreams: &upstreams,
         function_names: root.names_in("functions"),
         upstream_names: root.names_in("upstreams"),
+        cache: cache_is_sound.then_some(&cache),
     };
     let routes = route::read(root, &targets);
     Config {

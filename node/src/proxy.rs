@@ -13,6 +13,7 @@ mod forward;
 mod http2;
 mod identity;
 mod phase;
+mod policy;
 mod request;
 mod request_id;
 mod respond;
@@ -38,7 +39,11 @@ pub use action::{Action, EncodedSlashes, Snapshot, StaticAnswer, Target};
 pub use context::{Activity, Context};
 pub use error::ErrorCode;
 pub use exchange::Connector;
-pub use identity::{Network, TrustedProxies};
+pub use policy::{
+    AddressRules, AllowedOrigin, Cors, CorsSettings, Counters, Counting, Credentials, InFlight,
+    Ledger, Network, NetworkError, Networks, OriginError, Policy, RateKey, RateKeyError, RateLimit,
+    RateSettings, Rewrite, RewriteError,
+};
 pub use respond::raw as raw_refusal;
 
 use self::admit::Refused;
@@ -241,13 +246,20 @@ async fn act(
     action: &Action,
     connector: &Connector,
 ) -> Result<Next> {
+    if let Some(policy) = &action.policy {
+        // On the heap: other requests need no room for it.
+        let ended = Box::pin(policy::enforce(session, context, policy)).await?;
+        if let Some(next) = ended {
+            return Ok(next);
+        }
+    }
     match &action.target {
         Target::Upstream(upstream) if upstream.speaks_http2() => {
             Box::pin(Exchange::plain(connector).run(session, context)).await
         }
         Target::Upstream(_) => Ok(Next::Forward),
         Target::Answer(answer) => {
-            respond::fixed(session, answer).await?;
+            respond::fixed(session, context, answer).await?;
             Ok(Next::Answered)
         }
         Target::Functions(chain) | Target::FunctionsThenUpstream(chain, _) => {
@@ -274,8 +286,8 @@ async fn run(
         id: context.id.to_string(),
         client: context.client.clone(),
         method: header.method.clone(),
-        uri: request::target(header.uri.path(), &header.uri),
-        headers: header.headers.clone(),
+        uri: policy::target(context, &header.uri),
+        headers: policy::headers(context, &header.headers),
         body: buffered.bytes(),
         uris: request::uri_rules(&context.snapshot.limits, slashes),
     });

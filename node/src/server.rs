@@ -1,5 +1,6 @@
 //! What exists: the pieces of a node, made from the configuration and wired together.
 
+mod access;
 mod build;
 mod check;
 mod confine;

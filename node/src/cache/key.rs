@@ -44,6 +44,15 @@ impl Namespace {
     }
 }
 
+impl Namespace {
+    /// A namespace of the node's own. With a character that no configuration may use, it is none
+    /// that a function can be given.
+    pub(crate) fn of_the_node(name: &'static str) -> Self {
+        debug_assert!(name.parse::<Self>().is_err());
+        Self(name.into())
+    }
+}
+
 impl FromStr for Namespace {
     type Err = NamespaceError;
 

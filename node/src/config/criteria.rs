@@ -10,7 +10,7 @@ use crate::route::{Criteria, HostPattern, PathPattern, PatternError};
 use super::{headers, section::Section, value::Value};
 
 const HOST: &str = "write a host such as \"api.example.com\" or \"*.example.com\"";
-const METHOD: &str = "write a method such as \"GET\"";
+pub(super) const METHOD: &str = "write a method such as \"GET\"";
 const PATH: &str = "write a path such as \"/rates\"";
 const REGEX: &str = "write a regular expression such as \"^/v[0-9]+/\"";
 
@@ -22,7 +22,7 @@ const USUAL: &[&str] = &[
 
 /// Why a text is not a method.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum MethodError {
+pub(super) enum MethodError {
     #[error("methods are case-sensitive, write {0:?}")]
     Case(String),
     #[error("not a method of HTTP")]
@@ -91,14 +91,14 @@ fn pattern(
 }
 
 /// The last line of an error: regular expressions come with a drawing above it.
-fn reason(error: &PatternError) -> String {
+pub(super) fn reason(error: &impl Display) -> String {
     let text = error.to_string();
     let last = text.lines().next_back().unwrap_or_default();
     let last = last.strip_prefix("error: ").unwrap_or(last);
     last.trim_end_matches('.').to_owned()
 }
 
-fn parse_method(text: &str) -> Result<Method, MethodError> {
+pub(super) fn parse_method(text: &str) -> Result<Method, MethodError> {
     let upper = text.to_ascii_uppercase();
     if upper != text && USUAL.contains(&upper.as_str()) {
         return Err(MethodError::Case(upper));

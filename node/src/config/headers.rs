@@ -14,10 +14,25 @@ pub(super) fn read(
     key: &'static str,
     refused: &[HeaderName],
 ) -> Vec<(HeaderName, HeaderValue)> {
+    read_with(section, key, |name, value| {
+        let is_refused = refused.contains(name);
+        if is_refused {
+            value.wrong("the node sets this header itself", "remove it");
+        }
+        !is_refused
+    })
+}
+
+/// The fields in the table `key` that are `permitted`, which says what is wrong with others.
+pub(super) fn read_with(
+    section: &mut Section<'_>,
+    key: &'static str,
+    permitted: impl Fn(&HeaderName, &Value<'_>) -> bool,
+) -> Vec<(HeaderName, HeaderValue)> {
     let mut seen = BTreeSet::new();
     let entries = section.entries(key, TABLE);
     let fields = entries.iter().filter_map(|(name, value)| {
-        let field = field(name, value, refused)?;
+        let field = field(name, value, &permitted)?;
         if !seen.insert(field.0.as_str().to_owned()) {
             value.wrong(
                 "the same header stands here twice, in another case",
@@ -33,7 +48,7 @@ pub(super) fn read(
 fn field(
     name: &str,
     value: &Value<'_>,
-    refused: &[HeaderName],
+    permitted: impl Fn(&HeaderName, &Value<'_>) -> bool,
 ) -> Option<(HeaderName, HeaderValue)> {
     let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
         value.wrong(
@@ -42,8 +57,7 @@ fn field(
         );
         return None;
     };
-    if refused.contains(&name) {
-        value.wrong("the node sets this header itself", "remove it");
+    if !permitted(&name, value) {
         return None;
     }
     let text = value.parsed_by(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{route::Criteria, upstream};
+use crate::{cache, route::Criteria, upstream};
 
 use super::{
     Answer, Function, answer, criteria,
@@ -12,6 +12,14 @@ use super::{
     section::Section,
     value::Value,
 };
+
+mod access;
+mod cors;
+mod header_edits;
+mod rewrite;
+mod rules;
+
+pub use rules::Rules;
 
 const FUNCTIONS: &str = "write an array of names such as [\"hello\"]";
 
@@ -37,6 +45,8 @@ pub struct Route {
     pub keep_encoded_slashes: bool,
     /// Whether answers say what the functions used.
     pub server_timing: bool,
+    /// Header edits, rewrites, access.
+    pub rules: Rules,
 }
 
 /// What routes can refer to.
@@ -47,6 +57,8 @@ pub(super) struct Targets<'a> {
     /// file has something else than a table.
     pub(super) function_names: Option<BTreeSet<&'a str>>,
     pub(super) upstream_names: Option<BTreeSet<&'a str>>,
+    /// Absent where it has problems of its own.
+    pub(super) cache: Option<&'a cache::Settings>,
 }
 
 pub(super) fn read(root: &mut Section<'_>, targets: &Targets<'_>) -> Vec<Route> {
@@ -74,6 +86,7 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
     let answers = section.has("respond") || section.has("redirect");
     let answer = answer::read(section);
     let body_size = section.take("body_size");
+    let rules = rules::read(section, criteria.as_ref(), targets.cache);
     let route = Route {
         name,
         functions,
@@ -85,6 +98,7 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
             &[("reject", false), ("keep", true)],
         ),
         server_timing: section.switch("server_timing"),
+        rules,
         criteria: criteria?,
         answer,
     };

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::listener::Limits;
-use crate::proxy::{Network, TrustedProxies};
+use crate::proxy::Networks;
 
 use super::{
+    networks,
     quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND, TIB},
     section::Section,
 };
@@ -26,7 +27,7 @@ pub struct Server {
     /// Whether the process gives up what it does not need, for good, before it serves.
     pub sandbox: bool,
     /// Proxies before the node that say who their clients are.
-    pub trusted_proxies: TrustedProxies,
+    pub trusted_proxies: Networks,
     /// What a client may send, hold open and take its time over.
     pub limits: Limits,
 }
@@ -39,7 +40,7 @@ impl Default for Server {
             threads: 0,
             drain_timeout: 8 * SECOND,
             sandbox: false,
-            trusted_proxies: TrustedProxies::default(),
+            trusted_proxies: Networks::default(),
             limits: Limits::default(),
         }
     }
@@ -55,15 +56,9 @@ pub(super) fn read(section: &mut Section<'_>) -> Server {
             Duration::ZERO..=HOUR,
         ),
         sandbox: section.switch("sandbox"),
-        trusted_proxies: trusted_proxies(section),
+        trusted_proxies: networks::take(section, "trusted_proxies"),
         limits: section.table("limits", read_limits),
     }
-}
-
-fn trusted_proxies(section: &mut Section<'_>) -> TrustedProxies {
-    let remedy = "write a network such as \"10.0.0.0/8\", or an address";
-    let networks: Vec<Network> = section.parsed_list("trusted_proxies", remedy);
-    networks.into_iter().collect()
 }
 
 /// The body size of [`read_limits`] and of routes.

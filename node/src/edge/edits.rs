@@ -40,7 +40,7 @@ impl HeaderEdit {
     }
 
     /// Makes the change. A map that is full takes no more.
-    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+    pub fn apply(&self, headers: &mut HeaderMap) {
         match self {
             Self::Set(name, value) => drop(headers.try_insert(name.clone(), value.clone())),
             Self::Add(name, value) => drop(headers.try_append(name.clone(), value.clone())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::identity::TrustedProxies;
+use super::policy::{Networks, Policy};
 use crate::edge::Chain;
 use crate::listener::Limits;
 use crate::route::Table;
@@ -19,7 +19,7 @@ pub struct Snapshot {
     /// What clients may send.
     pub limits: Limits,
     /// Who may say for whom a request is made.
-    pub trusted_proxies: TrustedProxies,
+    pub trusted_proxies: Networks,
 }
 
 /// One route's action.
@@ -34,6 +34,8 @@ pub struct Action {
     pub encoded_slashes: EncodedSlashes,
     /// Whether answers say what the functions used.
     pub server_timing: bool,
+    /// What else is asked of its requests and made of its answers.
+    pub policy: Option<Box<Policy>>,
 }
 
 /// What becomes of a matched request.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Version};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::action::{Action, EncodedSlashes};
 use super::context::Context;
 use super::error::ErrorCode;
-use super::{body, forward, http2, identity, request, trace};
+use super::{body, forward, http2, identity, policy, request, trace};
 use crate::listener::Limits;
 use crate::route::{self, Lookup};
 
@@ -77,6 +78,7 @@ pub(super) fn admit(session: &mut Session, context: &mut Context) -> Result<Arc<
     identify(session, context, checked?);
     let action = route(session, context)?;
     context.action = Some(Arc::clone(&action));
+    policy::begin(context, &action, session.req_header())?;
     body::check_length(session, action.body_size)?;
     Ok(action)
 }
@@ -112,7 +114,7 @@ fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refuse
         method: &header.method,
         headers: &header.headers,
     };
-    let action = match context.snapshot.routes.find(&wanted) {
+    let action = match find(context, header, &wanted) {
         Lookup::Found(action) => Arc::clone(action),
         Lookup::NotFound => return Err(ErrorCode::NoRoute.into()),
         Lookup::MethodNotAllowed(methods) => {
@@ -132,6 +134,25 @@ fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refuse
         }
     }
     Ok(action)
+}
+
+/// A preflight belongs to the route of the request that it comes before, if that has rules for it;
+/// whether a page may make that request is not for another route to say.
+fn find<'c>(
+    context: &'c Context,
+    header: &RequestHeader,
+    wanted: &route::Request<'_>,
+) -> Lookup<'c, Arc<Action>> {
+    let routes = &context.snapshot.routes;
+    if let Some(method) = policy::preflight_for(header) {
+        let method = &method;
+        let found = routes.find(&route::Request { method, ..*wanted });
+        let has_rules = |action: &Action| action.policy.as_ref().is_some_and(|p| p.cors.is_some());
+        if matches!(found, Lookup::Found(action) if has_rules(action)) {
+            return found;
+        }
+    }
+    routes.find(wanted)
 }
 
 /// The value of `Allow`.

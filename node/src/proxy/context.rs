@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::action::{Action, Snapshot, Target};
 use super::error::ErrorCode;
 use super::identity::Told;
+use super::policy::State;
 use super::request_id::RequestId;
 use crate::edge::{Edits, Hold, Record, Request, RequestEdits};
 use crate::listener::Connection;
@@ -37,6 +38,8 @@ pub struct Context {
     /// The trace that the client's request is part of.
     pub(super) trace: Option<Box<str>>,
     pub(super) action: Option<Arc<Action>>,
+    /// Of its route's policy, if that has one.
+    pub(super) policy: Option<Box<State>>,
     /// What the access log says, if not told by anything else.
     pub(super) error: Option<ErrorCode>,
     /// Bytes of the request body seen so far.
@@ -106,6 +109,7 @@ impl Context {
             told: None,
             trace: None,
             action: None,
+            policy: None,
             error: None,
             received: 0,
             exchange: Exchange::default(),

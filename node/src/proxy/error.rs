@@ -16,6 +16,10 @@ pub(super) const BODY_TOO_LARGE: ErrorType = ErrorType::HTTPStatus(413);
 pub enum ErrorCode {
     /// Not a request HTTP allows, or one that could be read in two ways.
     BadRequest,
+    /// The route asks for a password or a token, and this is none that it takes.
+    Unauthorized,
+    /// The route is closed to this client.
+    Forbidden,
     /// No route matches.
     NoRoute,
     /// A route would match but for its method.
@@ -28,6 +32,8 @@ pub enum ErrorCode {
     UriTooLong,
     /// The header is larger than `header_size`.
     HeadersTooLarge,
+    /// The client asks more often than the route allows.
+    RateLimited,
     /// A function failed.
     Function(Fault),
     /// No connection to the upstream.
@@ -67,6 +73,8 @@ impl ErrorCode {
         use StatusCode as S;
         let (status, code, title) = match self {
             Self::BadRequest => (S::BAD_REQUEST, "bad-request", "Bad request"),
+            Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "Who is asking?"),
+            Self::Forbidden => (S::FORBIDDEN, "forbidden", "Not open to this client"),
             Self::NoRoute => (S::NOT_FOUND, "no-route", "No route matches"),
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
@@ -81,6 +89,7 @@ impl ErrorCode {
                 "headers-too-large",
                 "Header too large",
             ),
+            Self::RateLimited => (S::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
             Self::Function(fault) => return function(fault),
             Self::UpstreamConnect => (S::BAD_GATEWAY, "upstream-connect", "Upstream unreachable"),
             Self::UpstreamReset => (S::BAD_GATEWAY, "upstream-reset", "Upstream hung up"),

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::identity::{
     self, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID,
 };
+use super::policy;
 use super::request::{CDN_LOOP, NODE_NAME};
 use super::trace::{self, TRACEPARENT, TRACESTATE};
 use crate::edge::{HeaderEdit, OF_THE_BODY, RequestEdits};
@@ -24,6 +25,7 @@ pub(super) fn add_headers(
     received: Version,
     context: &Context,
 ) -> Result<()> {
+    policy::forward(context, upstream)?;
     apply(&context.request_edits, upstream)?;
     if received == Version::HTTP_10 || received == Version::HTTP_2 {
         // RFC 9110, section 10.1.1: an old client waits for nothing; on HTTP/2 the node passes no
@@ -31,6 +33,7 @@ pub(super) fn add_headers(
         upstream.remove_header(&EXPECT);
     }
     add_identity(upstream, context)?;
+    policy::set_host(context, upstream)?;
     upstream.append_header(VIA, HeaderValue::from_static(via(received)))?;
     upstream.append_header(CDN_LOOP, HeaderValue::from_static(NODE_NAME))?;
     Ok(())

@@ -3,7 +3,6 @@
 mod address;
 mod chain;
 mod forwarded;
-mod trusted;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,9 +10,9 @@ use std::sync::Arc;
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub use self::trusted::{Network, TrustedProxies};
 
 use self::chain::Chain;
+use super::Networks;
 use super::context::Context;
 use super::request_id::RequestId;
 use super::survey::is_authority;
@@ -40,7 +39,7 @@ pub(super) fn establish(headers: &HeaderMap, context: &mut Context) {
     let Some(peer) = context.peer else {
         return;
     };
-    if !context.snapshot.trusted_proxies.contains(peer) {
+    if !context.snapshot.trusted_proxies.contain(peer) {
         return;
     }
     if let Some(id) = headers.get(X_REQUEST_ID).and_then(RequestId::given) {
@@ -67,7 +66,7 @@ pub(super) fn scheme(context: &Context) -> Scheme {
 /// `X-Forwarded-For` counts before `Forwarded`, and that before `X-Real-IP`: a proxy passes on
 /// unread what it does not write itself, so of two stories one may be the client's, and
 /// `X-Forwarded-For` is what nearly all proxies write.
-fn hear(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> (Chain, Told) {
+fn hear(headers: &HeaderMap, peer: IpAddr, trusted: &Networks) -> (Chain, Told) {
     let mut chain = Chain::from(peer);
     let (mut scheme, mut host) = (None, None);
     if headers.contains_key(X_FORWARDED_FOR) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::Result;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::date::get_cached_date;
 use pingora::proxy::Session;
 use tokio::time::{Duration, timeout};
@@ -13,8 +13,8 @@ use super::action::StaticAnswer;
 use super::context::Context;
 use super::error::{self, ErrorCode, PROBLEM_JSON, Row};
 use super::request::{content_length, expects_continue};
-use super::timing;
-use crate::edge::{Answer, Edits, HeaderEdit};
+use super::{policy, timing};
+use crate::edge::Answer;
 use crate::listener::Refusal;
 
 const X_AEGIS_ERROR: HeaderName = HeaderName::from_static("x-aegis-error");
@@ -28,12 +28,17 @@ const LINGER: Duration = Duration::from_secs(2);
 const NODE_HEADERS: usize = 4;
 
 /// Sends a fixed answer.
-pub(super) async fn fixed(session: &mut Session, answer: &StaticAnswer) -> Result<()> {
+pub(super) async fn fixed(
+    session: &mut Session,
+    context: &Context,
+    answer: &StaticAnswer,
+) -> Result<()> {
     let mut header =
         ResponseHeader::build(answer.status, Some(answer.headers.len() + NODE_HEADERS))?;
     for (name, value) in &answer.headers {
         header.append_header(name.clone(), value.clone())?;
     }
+    policy::finish(context, &mut header)?;
     send(session, header, answer.body.clone()).await
 }
 
@@ -48,25 +53,10 @@ pub(super) async fn function(
         Some(answer.edits.headers.len() + NODE_HEADERS),
     )?;
     header.insert_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))?;
-    apply(&answer.edits, &mut header)?;
+    policy::apply(&answer.edits.headers, &mut header)?;
     timing::add(&mut header, context)?;
+    policy::finish(context, &mut header)?;
     send(session, header, answer.body).await
-}
-
-/// Applies header edits in their order.
-pub(super) fn apply(edits: &Edits, header: &mut ResponseHeader) -> Result<()> {
-    for edit in &edits.headers {
-        match edit {
-            HeaderEdit::Set(name, value) => header.insert_header(name.clone(), value.clone())?,
-            HeaderEdit::Add(name, value) => {
-                header.append_header(name.clone(), value.clone())?;
-            }
-            HeaderEdit::Remove(name) => {
-                header.remove_header(name);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Sends a problem document. One that refuses a body waits for the client to read it.
@@ -85,8 +75,9 @@ pub(super) async fn problem(
         header.insert_header(ALLOW, allow)?;
     }
     timing::add(&mut header, context)?;
+    policy::explain(context, &mut header)?;
     let body = Bytes::from(error::problem(row, context.id.as_str()));
-    if !session.is_body_done() && refuses_the_body(code) {
+    if !session.is_body_done() && refuses_the_body(session, code) {
         session.set_keepalive(None);
         write(session, header, body).await?;
         linger(session).await;
@@ -108,6 +99,11 @@ fn problem_headers(row: Row) -> Vec<(HeaderName, HeaderValue)> {
         headers.push((RETRY_AFTER, HeaderValue::from_static(error::RETRY_AFTER)));
     }
     headers
+}
+
+/// Sends an answer without a body.
+pub(super) async fn empty(session: &mut Session, header: ResponseHeader) -> Result<()> {
+    send(session, header, Bytes::new()).await
 }
 
 /// Sends an answer and leaves the connection usable if the client owes little or nothing.
@@ -175,18 +171,25 @@ pub(super) fn has_body(method: &Method, status: StatusCode) -> bool {
 /// A client that waits for `100 Continue` is not asked for its body now.
 async fn drain_small(session: &mut Session) {
     let header = session.req_header();
-    let small = content_length(&header.headers).is_some_and(|length| length <= DRAINED);
-    if small && !expects_continue(header) {
+    if owes_little(header) && !expects_continue(header) {
         timeout(LINGER, discard(session)).await.ok();
     }
 }
 
 /// Whether the client may still be sending what is refused.
-fn refuses_the_body(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::BodyTooLarge | ErrorCode::RequestTimeout | ErrorCode::Overloaded
-    )
+fn refuses_the_body(session: &Session, code: ErrorCode) -> bool {
+    match code {
+        ErrorCode::BodyTooLarge | ErrorCode::RequestTimeout | ErrorCode::Overloaded => true,
+        ErrorCode::Unauthorized | ErrorCode::Forbidden | ErrorCode::RateLimited => {
+            !owes_little(session.req_header())
+        }
+        _ => false,
+    }
+}
+
+/// The rest of the body is awaited rather than the connection given up.
+fn owes_little(header: &RequestHeader) -> bool {
+    content_length(&header.headers).is_some_and(|length| length <= DRAINED)
 }
 
 /// Closing at once would reset the connection under the client's feet (RFC 9112, 9.6). On

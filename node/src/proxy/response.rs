@@ -11,7 +11,8 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{Context, ReplacedBody};
-use super::respond::{apply, has_body};
+use super::policy::{self, apply};
+use super::respond::has_body;
 use super::timing;
 use crate::edge::OF_THE_BODY;
 
@@ -99,8 +100,9 @@ pub(super) fn edit(
         // It spoke of the other status.
         header.set_reason_phrase(None)?;
     }
-    apply(&context.edits, header)?;
+    apply(&context.edits.headers, header)?;
     timing::add(header, context)?;
+    policy::finish(context, header)?;
     match body.filter(|_| has_body(method, header.status)) {
         Some(body) => replace(context, header, body, upstream_sends),
         None => fit_body(context, method, received, header),

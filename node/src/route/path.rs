@@ -71,11 +71,20 @@ impl PathPattern {
     ///
     /// What the `regex` crate refuses, and an expression whose compiled form exceeds 1 MiB.
     pub fn regex(expression: &str) -> Result<Self, PatternError> {
+        Self::compile(expression).map(Self::Regex)
+    }
+
+    /// An expression for paths.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::regex`].
+    pub fn compile(expression: &str) -> Result<Regex, PatternError> {
         let regex = RegexBuilder::new(expression)
             .size_limit(REGEX_SIZE)
             .dfa_size_limit(REGEX_SIZE)
             .build()?;
-        Ok(Self::Regex(regex))
+        Ok(regex)
     }
 
     /// The path or the expression.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::access::Access;
 use super::functions::{self, Functions};
 use super::routes::{self, Parts};
 use super::upstreams::{self, Upstreams};
@@ -35,6 +36,7 @@ pub(super) struct Resources {
     pub(super) upstreams: Upstreams,
     /// One for each listener, in their order.
     pub(super) entrances: Vec<Entrance>,
+    access: Access,
 }
 
 /// Builds everything, starting from what is already there.
@@ -58,6 +60,8 @@ pub(super) fn build(
         &mut problems,
     );
     let arrivals = arrivals(config, previous, &mut problems);
+    let access = previous.map(|previous| &previous.access);
+    let access = Access::build(config, access, &mut problems);
     let runtime = runtime(config, previous, (io, compiler), &mut problems);
     let mut loaded = Functions::new();
     if let (Some(runtime), Some(cache), Some(egress)) = (&runtime, &cache, &egress) {
@@ -71,14 +75,19 @@ pub(super) fn build(
             runtime.prune(&compiled);
         }
     }
-    let (Some(cache), Some(egress), true) = (cache, egress, problems.is_empty()) else {
+    let (Some(cache), Some(egress), Some(access)) = (cache, egress, access) else {
         return Err(problems);
     };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let parts = Parts {
         config,
         runtime: runtime.as_ref(),
         functions: &loaded,
         upstreams: &upstreams,
+        cache: &cache,
+        access: &access,
     };
     let snapshot = Arc::new(Snapshot {
         routes: routes::table(&parts),
@@ -96,6 +105,7 @@ pub(super) fn build(
             Some(previous) => previous.entrances.clone(),
             None => arrivals.iter().cloned().map(Entrance::new).collect(),
         },
+        access,
     };
     Ok(Built {
         snapshot,

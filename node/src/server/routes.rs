@@ -6,11 +6,13 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue};
 
+use super::access::Access;
 use super::functions::Functions;
 use super::upstreams::Upstreams;
+use crate::cache::Cache;
 use crate::config::{Answer, Config, Route};
 use crate::edge::{Chain, Forwards, Link, Runtime};
-use crate::proxy::{Action, EncodedSlashes, StaticAnswer, Target};
+use crate::proxy::{Action, Cors, EncodedSlashes, Policy, StaticAnswer, Target};
 use crate::route::Table;
 
 /// What routes refer to.
@@ -19,6 +21,8 @@ pub(super) struct Parts<'a> {
     pub(super) runtime: Option<&'a Arc<Runtime>>,
     pub(super) functions: &'a Functions,
     pub(super) upstreams: &'a Upstreams,
+    pub(super) cache: &'a Cache,
+    pub(super) access: &'a Access,
 }
 
 /// The route table. Routes whose parts are broken are left out: that was reported.
@@ -30,6 +34,7 @@ pub(super) fn table(parts: &Parts<'_>) -> Table<Arc<Action>> {
             target: target(route, parts)?,
             body_size: route.body_size.unwrap_or(config.server.limits.body_size),
             server_timing: route.server_timing,
+            policy: policy(route, parts),
             encoded_slashes: match route.keep_encoded_slashes {
                 true => EncodedSlashes::Keep,
                 false => EncodedSlashes::Reject,
@@ -38,6 +43,24 @@ pub(super) fn table(parts: &Parts<'_>) -> Table<Arc<Action>> {
         Some((route.criteria.clone(), Arc::new(action)))
     });
     Table::new(routes)
+}
+
+/// `None` where nothing but the action itself is asked for: requests then pay for nothing else.
+fn policy(route: &Route, parts: &Parts<'_>) -> Option<Box<Policy>> {
+    let rules = &route.rules;
+    if rules.is_empty() {
+        return None;
+    }
+    Some(Box::new(Policy {
+        rewrite: rules.rewrite.clone(),
+        host: rules.host.clone(),
+        request_headers: rules.request_headers.clone(),
+        response_headers: rules.response_headers.clone(),
+        cors: rules.cors.as_ref().and_then(Cors::new),
+        addresses: rules.addresses.clone(),
+        in_flight: parts.access.in_flight(route),
+        rate_limit: parts.access.rate_limit(route, parts.cache),
+    }))
 }
 
 fn target(route: &Route, parts: &Parts<'_>) -> Option<Target> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::trusted::TrustedProxies;
+use crate::proxy::Networks;
 
 /// Proxies that one request goes through, at most; what stands before them is not looked at.
 const LONGEST: usize = 32;
@@ -21,13 +21,13 @@ impl Chain {
     /// ends it: who wrote that knew no more, or is not telling. Returns how many entries count.
     pub(super) fn walk(
         &mut self,
-        trusted: &TrustedProxies,
+        trusted: &Networks,
         entries: impl Iterator<Item = Option<IpAddr>>,
     ) -> usize {
         let known = self.0.len();
         for address in entries.take(LONGEST).map_while(|entry| entry) {
             self.0.push(address);
-            if !trusted.contains(address) {
+            if !trusted.contain(address) {
                 break;
             }
         }

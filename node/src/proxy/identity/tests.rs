@@ -1,4 +1,4 @@
-use super::trusted::Network;
+use super::super::Network;
 use super::*;
 
 use proptest::prelude::*;

@@ -1,0 +1,64 @@
+//! What a route asks of its requests and makes of its answers, besides passing them on.
+
+use http::HeaderValue;
+
+use crate::cache;
+use crate::edge::HeaderEdit;
+use crate::proxy::{AddressRules, CorsSettings, RateSettings, Rewrite};
+use crate::route::Criteria;
+
+use super::{access, cors, header_edits, rewrite};
+use crate::config::section::Section;
+
+/// Header edits, rewrites, CORS and access rules of a route.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// What the upstream is asked for instead of the path.
+    pub rewrite: Option<Rewrite>,
+    /// What the upstream is sent as `Host`.
+    pub host: Option<HeaderValue>,
+    /// Made of the request, in this order.
+    pub request_headers: Vec<HeaderEdit>,
+    /// Made of the answer, in this order.
+    pub response_headers: Vec<HeaderEdit>,
+    /// Whose pages may use it.
+    pub cors: Option<CorsSettings>,
+    /// From where it may be used.
+    pub addresses: AddressRules,
+    /// How many requests may be under way.
+    pub max_in_flight: Option<usize>,
+    /// How often it may be used.
+    pub rate_limit: Option<RateSettings>,
+}
+
+impl Rules {
+    /// Whether the route has none of it.
+    pub fn is_empty(&self) -> bool {
+        self.rewrite.is_none()
+            && self.host.is_none()
+            && self.request_headers.is_empty()
+            && self.response_headers.is_empty()
+            && self.cors.is_none()
+            && self.addresses.is_empty()
+            && self.max_in_flight.is_none()
+            && self.rate_limit.is_none()
+    }
+}
+
+/// `criteria` are absent where these have problems of their own.
+pub(super) fn read(
+    section: &mut Section<'_>,
+    criteria: Option<&Criteria>,
+    cache: Option<&cache::Settings>,
+) -> Rules {
+    Rules {
+        rewrite: rewrite::read(section, criteria),
+        host: rewrite::host(section),
+        request_headers: header_edits::read(section, &header_edits::REQUEST),
+        response_headers: header_edits::read(section, &header_edits::RESPONSE),
+        cors: cors::read(section, criteria),
+        addresses: access::addresses(section),
+        max_in_flight: access::max_in_flight(section),
+        rate_limit: access::rate_limit(section, cache),
+    }
+}
