@@ -6,6 +6,7 @@
 
 mod abi;
 mod access_log;
+mod access_rules;
 mod admission;
 mod answers;
 mod balancing;
@@ -15,6 +16,7 @@ mod cancellation;
 mod chains;
 mod cli;
 mod connections;
+mod cors;
 mod downstream_limits;
 mod edge_limits;
 mod egress;
