@@ -50,7 +50,7 @@ pub use function::Function;
 pub use listener::Listener;
 pub use paths::PathUse;
 pub use problem::Problem;
-pub use route::{Route, Rules};
+pub use route::{LoginSettings, Route, Rules, UserList};
 pub use server::Server;
 
 use context::{Context, Document, Spot};

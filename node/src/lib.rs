@@ -1,6 +1,7 @@
 //! AEGIS, an edge node: a reverse proxy that runs untrusted WebAssembly functions on
 //! the routes its operator chooses. The binary `aegis` is a thin shell around this library.
 
+pub mod auth;
 pub mod cache;
 pub mod cli;
 pub mod config;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cache::StoreSettings;
 use crate::sandbox::Need;
 
-use super::{Config, Listener};
+use super::{Config, Listener, LoginSettings};
 
 /// A key of the file, and what of the system it makes the node use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,12 @@ impl Config {
             paths.push(of("egress.ca_file", Need::File(file.clone())));
         }
         paths.extend(self.listeners.iter().flat_map(certificate_paths));
+        for (position, route) in self.routes.iter().enumerate() {
+            for (key, file) in route.rules.login.iter().flat_map(LoginSettings::files) {
+                let key = format!("routes[{position}].{key}");
+                paths.push(of(&key, Need::File(file)));
+            }
+        }
         if let Some(folder) = &self.edge.cache_dir {
             paths.push(of("edge.cache_dir", Need::Store(folder.clone())));
         }
@@ -136,6 +142,15 @@ mod tests {
             module = "a.wasm"
             [functions.b]
             module = "/srv/b.wasm"
+            [[routes]]
+            respond = { status = 200 }
+            basic_auth = { file = "htpasswd" }
+            [[routes]]
+            respond = { status = 200 }
+            jwt = { issuer = "i", jwks_file = "keys.json" }
+            [[routes]]
+            respond = { status = 200 }
+            jwt = { issuer = "i", jwks_url = "https://i/", ca_file = "i.pem" }
             "#,
         );
         let wanted = [
@@ -168,6 +183,14 @@ mod tests {
                 "listeners[1].client_ca",
                 Need::File("/etc/aegis/clients.pem".into()),
             ),
+                "routes[0].basic_auth.file",
+                Need::File("/etc/aegis/htpasswd".into()),
+            ),
+            (
+                "routes[1].jwt.jwks_file",
+                Need::File("/etc/aegis/keys.json".into()),
+            ),
+            ("routes[2].jwt.ca_file", Need::File("/etc/aegis/i.pem".into())),
             ("edge.cache_dir", Need::Store("/var/cache/aegis".into())),
         ];
         let wanted = wanted.map(|(key, need)| (key.to_owned(), need));

@@ -16,9 +16,11 @@ use super::{
 mod access;
 mod cors;
 mod header_edits;
+mod login;
 mod rewrite;
 mod rules;
 
+pub use login::{LoginSettings, UserList};
 pub use rules::Rules;
 
 const FUNCTIONS: &str = "write an array of names such as [\"hello\"]";

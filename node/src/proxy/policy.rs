@@ -30,6 +30,7 @@ use super::action::Action;
 use super::context::Context;
 use super::error::ErrorCode;
 use super::request;
+use crate::auth::Login;
 use crate::edge::HeaderEdit;
 
 /// What holds for all requests of a route.
@@ -51,6 +52,8 @@ pub struct Policy {
     pub in_flight: Option<(usize, Arc<InFlight>)>,
     /// How often it may be used.
     pub rate_limit: Option<RateLimit>,
+    /// Who may use it.
+    pub login: Option<Login>,
 }
 
 /// What a request of such a route carries.
@@ -61,6 +64,8 @@ pub(super) struct State {
     /// The origin that its answer allows.
     origin: Option<HeaderValue>,
     place: Option<Place>,
+    /// What the upstream is told of who is asking.
+    identity: Vec<HeaderEdit>,
     /// What the answer says beside the error that it is refused with.
     refusal: Vec<(HeaderName, HeaderValue)>,
 }
@@ -102,23 +107,18 @@ pub(super) fn target(context: &Context, uri: &Uri) -> String {
 /// The header fields that functions see.
 pub(super) fn headers(context: &Context, headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
-    if let Some(policy) = of(context) {
-        for edit in &policy.request_headers {
-            edit.apply(&mut headers);
-        }
+    for edit in request_edits(context) {
+        edit.apply(&mut headers);
     }
     headers
 }
 
 /// Makes of the client's request what the functions have seen.
 pub(super) fn forward(context: &Context, upstream: &mut RequestHeader) -> Result<()> {
-    let Some((policy, state)) = of(context).zip(context.policy.as_ref()) else {
-        return Ok(());
-    };
-    if let Some(target) = &state.target {
+    if let Some(target) = context.policy.as_ref().and_then(|state| state.target.as_ref()) {
         upstream.set_uri(target.clone());
     }
-    for edit in &policy.request_headers {
+    for edit in request_edits(context) {
         match edit {
             HeaderEdit::Set(name, value) => upstream.insert_header(name, value)?,
             HeaderEdit::Add(name, value) => {
@@ -183,6 +183,13 @@ pub(super) fn apply(edits: &[HeaderEdit], header: &mut ResponseHeader) -> Result
         }
     }
     Ok(())
+}
+
+/// Who is asking has the last word: a route's own edit cannot speak for them.
+fn request_edits(context: &Context) -> impl Iterator<Item = &HeaderEdit> {
+    let own = of(context).into_iter().flat_map(|policy| &policy.request_headers);
+    let state = context.policy.iter();
+    own.chain(state.flat_map(|state| &state.identity))
 }
 
 fn of(context: &Context) -> Option<&Policy> {

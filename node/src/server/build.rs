@@ -60,8 +60,11 @@ pub(super) fn build(
         &mut problems,
     );
     let arrivals = arrivals(config, previous, &mut problems);
-    let access = previous.map(|previous| &previous.access);
-    let access = Access::build(config, access, &mut problems);
+    let known = previous.map(|previous| &previous.access);
+    let mut access = Access::build(config, known, &mut problems);
+    let logins = access
+        .as_mut()
+        .map(|access| access.logins(config, (known, io), &mut problems));
     let runtime = runtime(config, previous, (io, compiler), &mut problems);
     let mut loaded = Functions::new();
     if let (Some(runtime), Some(cache), Some(egress)) = (&runtime, &cache, &egress) {
@@ -89,8 +92,9 @@ pub(super) fn build(
         cache: &cache,
         access: &access,
     };
+    let logins = logins.unwrap_or_default();
     let snapshot = Arc::new(Snapshot {
-        routes: routes::table(&parts),
+        routes: routes::table(&parts, logins),
         limits: config.server.limits.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
     });

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use super::access::Access;
 use super::functions::Functions;
 use super::upstreams::Upstreams;
+use crate::auth::Login;
 use crate::cache::Cache;
 use crate::config::{Answer, Config, Route};
 use crate::edge::{Chain, Forwards, Link, Runtime};
@@ -26,15 +27,15 @@ pub(super) struct Parts<'a> {
 }
 
 /// The route table. Routes whose parts are broken are left out: that was reported.
-pub(super) fn table(parts: &Parts<'_>) -> Table<Arc<Action>> {
+pub(super) fn table(parts: &Parts<'_>, logins: Vec<Option<Login>>) -> Table<Arc<Action>> {
     let config = parts.config;
-    let routes = config.routes.iter().filter_map(|route| {
+    let routes = config.routes.iter().zip(logins).filter_map(|(route, login)| {
         let action = Action {
             name: route.name.as_str().into(),
             target: target(route, parts)?,
             body_size: route.body_size.unwrap_or(config.server.limits.body_size),
             server_timing: route.server_timing,
-            policy: policy(route, parts),
+            policy: policy(route, login, parts),
             encoded_slashes: match route.keep_encoded_slashes {
                 true => EncodedSlashes::Keep,
                 false => EncodedSlashes::Reject,
@@ -46,7 +47,7 @@ pub(super) fn table(parts: &Parts<'_>) -> Table<Arc<Action>> {
 }
 
 /// `None` where nothing but the action itself is asked for: requests then pay for nothing else.
-fn policy(route: &Route, parts: &Parts<'_>) -> Option<Box<Policy>> {
+fn policy(route: &Route, login: Option<Login>, parts: &Parts<'_>) -> Option<Box<Policy>> {
     let rules = &route.rules;
     if rules.is_empty() {
         return None;
@@ -60,6 +61,7 @@ fn policy(route: &Route, parts: &Parts<'_>) -> Option<Box<Policy>> {
         addresses: rules.addresses.clone(),
         in_flight: parts.access.in_flight(route),
         rate_limit: parts.access.rate_limit(route, parts.cache),
+        login,
     }))
 }
 

@@ -7,7 +7,7 @@ use crate::edge::HeaderEdit;
 use crate::proxy::{AddressRules, CorsSettings, RateSettings, Rewrite};
 use crate::route::Criteria;
 
-use super::{access, cors, header_edits, rewrite};
+use super::{LoginSettings, access, cors, header_edits, login, rewrite};
 use crate::config::section::Section;
 
 /// Header edits, rewrites, CORS and access rules of a route.
@@ -29,6 +29,8 @@ pub struct Rules {
     pub max_in_flight: Option<usize>,
     /// How often it may be used.
     pub rate_limit: Option<RateSettings>,
+    /// Who may use it.
+    pub login: Option<LoginSettings>,
 }
 
 impl Rules {
@@ -42,6 +44,7 @@ impl Rules {
             && self.addresses.is_empty()
             && self.max_in_flight.is_none()
             && self.rate_limit.is_none()
+            && self.login.is_none()
     }
 }
 
@@ -60,5 +63,6 @@ pub(super) fn read(
         addresses: access::addresses(section),
         max_in_flight: access::max_in_flight(section),
         rate_limit: access::rate_limit(section, cache),
+        login: login::read(section),
     }
 }

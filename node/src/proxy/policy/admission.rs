@@ -1,18 +1,20 @@
 //! Whether a request may go on, before anything is done for it: preflights are answered, then
-//! address, room and rate are looked at, in this order.
+//! address, room, rate and login are looked at, in this order.
 
 use std::time::Duration;
 
-use http::HeaderValue;
-use http::header::RETRY_AFTER;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue};
 use pingora::Result;
 use pingora::proxy::Session;
 
 use super::{Policy, cors, rate};
+use crate::auth::{Identity, Refusal};
+use crate::edge::HeaderEdit;
 use crate::proxy::Next;
 use crate::proxy::context::Context;
 use crate::proxy::error::ErrorCode;
-use crate::proxy::respond;
+use crate::proxy::{respond, watch};
 
 /// Whether the request ends here, and how; `None` where it goes on.
 pub(in crate::proxy) async fn enforce(
@@ -28,10 +30,11 @@ pub(in crate::proxy) async fn enforce(
         respond::empty(session, answer).await?;
         return Ok(Some(Next::Answered));
     }
-    match admit(session, context, policy).await {
-        Ok(()) => Ok(None),
-        Err(code) => Ok(Some(Next::Refused(code))),
-    }
+    let admitted = match admit(session, context, policy).await {
+        Ok(()) => log_in(session, context, policy).await?,
+        Err(code) => Err(code),
+    };
+    Ok(admitted.err().map(Next::Refused))
 }
 
 async fn admit(
@@ -58,6 +61,58 @@ async fn admit(
         }
     }
     Ok(())
+}
+
+/// Asks who it is, for as long as the client is there.
+async fn log_in(
+    session: &mut Session,
+    context: &mut Context,
+    policy: &Policy,
+) -> Result<Result<(), ErrorCode>> {
+    let (Some(login), Some(state)) = (&policy.login, &mut context.policy) else {
+        return Ok(Ok(()));
+    };
+    let client = rate::of_client(rate::parse_client(context.client.as_ref()));
+    let judged = match login.read(&session.req_header().headers) {
+        Ok(presented) => {
+            tokio::select! {
+                biased;
+                judged = login.judge(presented, &client) => judged,
+                gone = watch::client_left(session) => return Err(gone),
+            }
+        }
+        Err(refusal) => Err(refusal),
+    };
+    Ok(match judged {
+        Ok(identity) => {
+            state.identity = edits(identity, &session.req_header().headers);
+            Ok(())
+        }
+        Err(Refusal::Unauthorized(challenge)) => {
+            state.refusal.push((WWW_AUTHENTICATE, challenge));
+            Err(ErrorCode::Unauthorized)
+        }
+        Err(Refusal::TooMany(wait)) => {
+            state.refusal.push((RETRY_AFTER, seconds(wait)));
+            Err(ErrorCode::RateLimited)
+        }
+        Err(Refusal::Overloaded) => Err(ErrorCode::Overloaded),
+    })
+}
+
+/// The headers that tell of the client, and none that a client has made to look like them: many
+/// servers take an underscore for a hyphen.
+fn edits(identity: Identity, received: &HeaderMap) -> Vec<HeaderEdit> {
+    let disguised = received.keys().filter(|name| {
+        let plain = name.as_str().replace('_', "-");
+        plain != name.as_str() && identity.iter().any(|(own, _)| own.as_str() == plain)
+    });
+    let mut edits: Vec<_> = disguised.cloned().map(HeaderEdit::Remove).collect();
+    edits.extend(identity.into_iter().map(|(name, value)| match value {
+        Some(value) => HeaderEdit::Set(name, value),
+        None => HeaderEdit::Remove(name),
+    }));
+    edits
 }
 
 /// Rounded up: who waits that long is in time.
