@@ -96,5 +96,6 @@ fn credentials<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
     };
     let text = field.to_str().ok().filter(|text| text.len() <= LONGEST)?;
     let (own, rest) = text.split_once(' ')?;
-    own.eq_ignore_ascii_case(scheme).then_some(rest.trim_matches(' '))
+    own.eq_ignore_ascii_case(scheme)
+        .then_some(rest.trim_matches(' '))
 }

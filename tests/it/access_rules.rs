@@ -70,7 +70,10 @@ fn who_is_kept_out_reaches_no_function_and_no_upstream() {
         }
         // One that would go on for long is not waited for, and the answer not lost.
         let mut connection = node.connect();
-        connection.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n").as_bytes());
+        connection.send(
+            format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n")
+                .as_bytes(),
+        );
         connection.send(&[b'x'; 300_000]);
         let answer = connection.read("POST").expect("an answer");
         assert_eq!(answer.error(), (403, "forbidden"), "{path}");
@@ -126,19 +129,33 @@ fn a_rate_is_exact_and_says_when_to_come_back() {
         thread::scope(|scope| {
             let client = || {
                 let mut connection = node.connect();
-                let mut ask = || connection.exchange(&Request::get("/")).expect("an answer").status;
+                let mut ask = || {
+                    connection
+                        .exchange(&Request::get("/"))
+                        .expect("an answer")
+                        .status
+                };
                 (0..25).filter(|_| ask() == 200).count()
             };
             let clients: Vec<_> = (0..4).map(|_| scope.spawn(client)).collect();
-            let counts = clients.into_iter().map(|client| client.join().expect("a count"));
+            let counts = clients
+                .into_iter()
+                .map(|client| client.join().expect("a count"));
             counts.sum::<usize>()
         })
     };
     assert_eq!(allowed(&node), 20);
     let refused = node.get("/");
     assert_eq!(refused.error(), (429, "rate-limited"));
-    let wait: u64 = refused.header("retry-after").expect("a wait").parse().expect("seconds");
-    assert!((1..=180).contains(&wait), "one comes free each 180 s: {wait}");
+    let wait: u64 = refused
+        .header("retry-after")
+        .expect("a wait")
+        .parse()
+        .expect("seconds");
+    assert!(
+        (1..=180).contains(&wait),
+        "one comes free each 180 s: {wait}"
+    );
     assert_eq!(node.get("/control").status, 200);
 }
 
@@ -159,7 +176,12 @@ fn a_reload_forgets_no_rate() {
 fn requests_count_by_header_or_cookie_and_without_it_by_address() {
     for (by, header, one, other) in [
         ("header:X-Key", "X-Key", "one", "other"),
-        ("cookie:session", "Cookie", "a=b; session=one", "session=other; a=b"),
+        (
+            "cookie:session",
+            "Cookie",
+            "a=b; session=one",
+            "session=other; a=b",
+        ),
     ] {
         let keys = format!("rate_limit = {{ requests = 2, window = \"1h\", by = \"{by}\" }}");
         let node = limited(&keys);
@@ -171,7 +193,10 @@ fn requests_count_by_header_or_cookie_and_without_it_by_address() {
         assert_eq!([ask(), ask(), ask()], [200, 200, 429], "{by}");
         let long = "x".repeat(20_000);
         let long = Request::get("/").header(header, &long.replace('y', "z"));
-        assert_eq!(node.send(&long).status, if header == "Cookie" { 429 } else { 200 });
+        assert_eq!(
+            node.send(&long).status,
+            if header == "Cookie" { 429 } else { 200 }
+        );
     }
     let node = limited("rate_limit = { requests = 2, window = \"1h\", by = \"route\" }");
     let ask = |key: &str| node.send(&Request::get("/").header("X-Key", key)).status;
@@ -197,15 +222,30 @@ fn nodes_with_one_store_count_as_one_and_functions_cannot_touch_it() {
     let allowed = thread::scope(|scope| {
         let ask = |node: &Node| {
             let mut connection = node.connect();
-            let mut ask = || connection.exchange(&Request::get("/")).expect("an answer").status;
+            let mut ask = || {
+                connection
+                    .exchange(&Request::get("/"))
+                    .expect("an answer")
+                    .status
+            };
             (0..30).filter(|_| ask() == 200).count()
         };
-        let clients: Vec<_> = nodes.iter().chain(&nodes).map(|node| scope.spawn(move || ask(node))).collect();
-        clients.into_iter().map(|client| client.join().expect("a count")).sum::<usize>()
+        let clients: Vec<_> = nodes
+            .iter()
+            .chain(&nodes)
+            .map(|node| scope.spawn(move || ask(node)))
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().expect("a count"))
+            .sum::<usize>()
     });
     assert_eq!(allowed, 40);
     // No namespace that a configuration may name has this character.
-    assert_eq!(redis.query(&["EXISTS", "aegis:@limits:limited:a:127.0.0.1"]), "1");
+    assert_eq!(
+        redis.query(&["EXISTS", "aegis:@limits:limited:a:127.0.0.1"]),
+        "1"
+    );
 }
 
 #[test]
@@ -222,7 +262,9 @@ fn without_the_store_each_node_counts_for_itself() {
     redis.kill();
     let ask = || node.get("/").status;
     assert_eq!([ask(), ask(), ask(), ask()], [200, 200, 200, 429]);
-    let said = node.stderr.wait_for(|line| line.contains("does not count a rate limit"));
+    let said = node
+        .stderr
+        .wait_for(|line| line.contains("does not count a rate limit"));
     assert!(said.contains("\"route\":\"limited\""), "{said}");
 }
 
@@ -234,12 +276,27 @@ fn rules_that_cannot_be_are_refused_at_load() {
         ("deny = [\"::ffff:10.0.0.1\"]", "ipv4 address in ipv6"),
         ("allow = []", "nobody would be allowed"),
         ("max_in_flight = 0", "out of range"),
-        ("rate_limit = { requests = 0, window = \"1m\" }", "out of range"),
-        ("rate_limit = { requests = 1, window = \"0s\" }", "out of range"),
+        (
+            "rate_limit = { requests = 0, window = \"1m\" }",
+            "out of range",
+        ),
+        (
+            "rate_limit = { requests = 1, window = \"0s\" }",
+            "out of range",
+        ),
         ("rate_limit = { requests = 1 }", "missing"),
-        ("rate_limit = { requests = 1, window = \"1m\", by = \"ip\" }", "not address, route"),
-        ("rate_limit = { requests = 1, window = \"1m\", by = \"header:a b\" }", "not address, route"),
-        ("name = \"n\"\nrate_limit = { requests = 1, window = \"1m\", per = \"shared\" }", "no store that nodes share"),
+        (
+            "rate_limit = { requests = 1, window = \"1m\", by = \"ip\" }",
+            "not address, route",
+        ),
+        (
+            "rate_limit = { requests = 1, window = \"1m\", by = \"header:a b\" }",
+            "not address, route",
+        ),
+        (
+            "name = \"n\"\nrate_limit = { requests = 1, window = \"1m\", per = \"shared\" }",
+            "no store that nodes share",
+        ),
     ] {
         let toml = format!("[[routes]]\nrespond = {{ status = 200 }}\n{keys}");
         let (code, printed) = node(&toml).check(&[]);

@@ -59,9 +59,10 @@ fn preflight(target: &str, origin: &str, method: &str) -> Request {
 }
 
 fn nothing_allowed(answer: &Response) {
-    let allowed = answer.headers.iter().filter(|(name, _)| {
-        name.to_ascii_lowercase().starts_with("access-control-")
-    });
+    let allowed = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name.to_ascii_lowercase().starts_with("access-control-"));
     assert_eq!(allowed.count(), 0, "{:?}", answer.headers);
     assert!(answer.all("vary").join(",").contains("Origin"));
 }
@@ -75,8 +76,14 @@ fn a_preflight_is_answered_by_the_route_of_the_request_it_is_for() {
         assert_eq!(answer.status, 204);
         assert_eq!(answer.all(ALLOW), [site]);
         assert_eq!(answer.header("access-control-allow-methods"), Some("GET"));
-        assert_eq!(answer.header("access-control-allow-headers"), Some("x-one, authorization"));
-        assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
+        assert_eq!(
+            answer.header("access-control-allow-headers"),
+            Some("x-one, authorization")
+        );
+        assert_eq!(
+            answer.header("access-control-allow-credentials"),
+            Some("true")
+        );
         assert_eq!(answer.header("access-control-max-age"), Some("3600"));
         assert_eq!(answer.all("vary"), ["Origin"]);
     }
@@ -101,9 +108,17 @@ fn answers_of_all_kinds_say_who_may_read_them_and_the_upstreams_own_word_goes() 
         assert_eq!(answer.status, 200);
         assert_eq!(answer.all(ALLOW), [APP], "{path}");
         assert_eq!(answer.all("access-control-allow-credentials"), ["true"]);
-        assert_eq!(answer.header("access-control-expose-headers"), Some("x-total"));
+        assert_eq!(
+            answer.header("access-control-expose-headers"),
+            Some("x-total")
+        );
         assert!(answer.all("vary").contains(&"Origin"), "{path}");
-        for other in ["https://evil.example", "null", "https://app.example.evil", "https://app.example/"] {
+        for other in [
+            "https://evil.example",
+            "null",
+            "https://app.example.evil",
+            "https://app.example/",
+        ] {
             let answer = node.send(&from(other, Request::get(path)));
             assert_eq!(answer.status, 200, "only browsers are held to it");
             nothing_allowed(&answer);
@@ -135,7 +150,10 @@ fn pages_can_read_the_nodes_errors_too() {
     );
     let node = node(&toml).start();
     let unreachable = node.send(&from(APP, Request::get("/api")));
-    assert_eq!((unreachable.status, unreachable.header(ALLOW)), (502, Some(APP)));
+    assert_eq!(
+        (unreachable.status, unreachable.header(ALLOW)),
+        (502, Some(APP))
+    );
     let large = Request::new("POST", "/api").body(&[b'x'; 2000]);
     let large = node.send(&from(APP, large));
     assert_eq!((large.status, large.header(ALLOW)), (413, Some(APP)));
@@ -166,15 +184,30 @@ fn any_origin_is_told_so_and_no_cache_is_bothered() {
 #[test]
 fn rules_that_browsers_would_not_follow_are_refused_at_load() {
     for (cors, said) in [
-        ("{ origins = [\"*\"], credentials = true }", "with credentials"),
-        ("{ origins = [\"https://a\"], credentials = true, headers = [\"*\"] }", "with credentials"),
+        (
+            "{ origins = [\"*\"], credentials = true }",
+            "with credentials",
+        ),
+        (
+            "{ origins = [\"https://a\"], credentials = true, headers = [\"*\"] }",
+            "with credentials",
+        ),
         ("{ origins = [\"null\"] }", "every page can make itself"),
-        ("{ origins = [\"https://a/\"] }", "browsers write it \"https://a\""),
+        (
+            "{ origins = [\"https://a/\"] }",
+            "browsers write it \"https://a\"",
+        ),
         ("{ origins = [\"a.example\"] }", "not an origin"),
         ("{ origins = [] }", "an empty list"),
         ("{ methods = [\"GET\"] }", "missing"),
-        ("{ origins = [\"*\"], methods = [\"get\"] }", "write \"GET\""),
-        ("{ origins = [\"*\"], expose = [\"x y\"] }", "invalid HTTP header name"),
+        (
+            "{ origins = [\"*\"], methods = [\"get\"] }",
+            "write \"GET\"",
+        ),
+        (
+            "{ origins = [\"*\"], expose = [\"x y\"] }",
+            "invalid HTTP header name",
+        ),
         ("{ origins = [\"*\"], max_age = \"48h\" }", "out of range"),
     ] {
         let toml = format!("[[routes]]\nrespond = {{ status = 200 }}\ncors = {cors}");

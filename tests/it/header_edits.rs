@@ -77,7 +77,10 @@ fn edits_reach_the_upstream_and_the_client() {
 
 #[test]
 fn functions_see_the_edited_request_and_win_and_the_route_has_the_last_word_on_answers() {
-    let (streams, buffers) = ("", "response_entry = \"handle_response\"\nbody = \"response\"");
+    let (streams, buffers) = (
+        "",
+        "response_entry = \"handle_response\"\nbody = \"response\"",
+    );
     for function in [streams, buffers] {
         let origin = origin();
         let node = start(&origin, function, "functions = [\"f\"]");
@@ -129,19 +132,58 @@ fn answers_of_functions_and_static_answers_are_edited_and_the_nodes_errors_are_n
 #[test]
 fn what_belongs_to_the_node_or_breaks_a_message_is_refused_at_load() {
     for (edits, said) in [
-        ("request_headers = { set = { \"content-length\" = \"3\" } }", "sets this header itself"),
-        ("request_headers = { remove = [\"Transfer-Encoding\"] }", "sets this header itself"),
-        ("request_headers = { set = { \"X-Forwarded-For\" = \"1.2.3.4\" } }", "sets this header itself"),
-        ("request_headers = { add = { \"x_forwarded_for\" = \"1.2.3.4\" } }", "sets this header itself"),
-        ("request_headers = { remove = [\"x-request-id\"] }", "sets this header itself"),
-        ("request_headers = { set = { \"Host\" = \"a\" } }", "write host ="),
-        ("response_headers = { set = { \"connection\" = \"close\" } }", "sets this header itself"),
-        ("response_headers = { set = { \"x-a\" = \"b\\r\\nx-c: d\" } }", "printable ASCII"),
-        ("response_headers = { set = { \"x-a\" = \"b\\u0000\" } }", "printable ASCII"),
-        ("response_headers = { set = { \"x a\" = \"b\" } }", "not a header name"),
-        ("response_headers = { remove = [\"x\\r\\ny\"] }", "remove[0]"),
-        ("response_headers = { set = { \"x-a\" = \"b\" }, remove = [\"X-A\"] }", "removed and written"),
-        ("response_headers = { sets = { \"x-a\" = \"b\" } }", "did you mean \"set\""),
+        (
+            "request_headers = { set = { \"content-length\" = \"3\" } }",
+            "sets this header itself",
+        ),
+        (
+            "request_headers = { remove = [\"Transfer-Encoding\"] }",
+            "sets this header itself",
+        ),
+        (
+            "request_headers = { set = { \"X-Forwarded-For\" = \"1.2.3.4\" } }",
+            "sets this header itself",
+        ),
+        (
+            "request_headers = { add = { \"x_forwarded_for\" = \"1.2.3.4\" } }",
+            "sets this header itself",
+        ),
+        (
+            "request_headers = { remove = [\"x-request-id\"] }",
+            "sets this header itself",
+        ),
+        (
+            "request_headers = { set = { \"Host\" = \"a\" } }",
+            "write host =",
+        ),
+        (
+            "response_headers = { set = { \"connection\" = \"close\" } }",
+            "sets this header itself",
+        ),
+        (
+            "response_headers = { set = { \"x-a\" = \"b\\r\\nx-c: d\" } }",
+            "printable ASCII",
+        ),
+        (
+            "response_headers = { set = { \"x-a\" = \"b\\u0000\" } }",
+            "printable ASCII",
+        ),
+        (
+            "response_headers = { set = { \"x a\" = \"b\" } }",
+            "not a header name",
+        ),
+        (
+            "response_headers = { remove = [\"x\\r\\ny\"] }",
+            "remove[0]",
+        ),
+        (
+            "response_headers = { set = { \"x-a\" = \"b\" }, remove = [\"X-A\"] }",
+            "removed and written",
+        ),
+        (
+            "response_headers = { sets = { \"x-a\" = \"b\" } }",
+            "did you mean \"set\"",
+        ),
         ("host = \"a/b\"", "not a host"),
         ("host = \"u@a\"", "not a host"),
         ("host = \"a\\r\\nx: y\"", "not a host"),

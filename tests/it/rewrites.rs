@@ -53,7 +53,12 @@ fn no_way_of_writing_a_path_gets_around_the_prefix() {
     ] {
         assert_eq!(node.get(asked).text(), "not below /api", "{asked}");
     }
-    for asked in ["/api%2f..%2fadmin", "/api/..%2fadmin", "/api/..%5cadmin", "/api%00/x"] {
+    for asked in [
+        "/api%2f..%2fadmin",
+        "/api/..%2fadmin",
+        "/api/..%5cadmin",
+        "/api%00/x",
+    ] {
         assert_eq!(node.get(asked).error(), (400, "bad-request"), "{asked}");
     }
     assert_eq!(origin.requests().len(), 0);
@@ -77,7 +82,10 @@ fn an_expression_rewrites_and_its_result_is_normalised_again() {
         assert_eq!(node.get(asked).status, 200, "{asked}");
         assert_eq!(origin.last().target, got, "{asked}");
     }
-    let node = below_api(&origin, r#"rewrite = { match = "^/api/(.*)$", to = "/a/..$1/b" }"#);
+    let node = below_api(
+        &origin,
+        r#"rewrite = { match = "^/api/(.*)$", to = "/a/..$1/b" }"#,
+    );
     let before = origin.requests().len();
     node.get("/api/");
     assert_eq!(origin.last().target, "/b");
@@ -154,18 +162,23 @@ fn the_upstream_is_sent_the_routes_host_and_told_the_clients() {
 fn rewrites_that_cannot_be_are_refused_at_load() {
     for (keys, said) in [
         ("strip_prefix = \"/\"", "nothing is left to strip"),
-        ("strip_prefix = \"/other\"", "no path of the route begins with"),
+        (
+            "strip_prefix = \"/other\"",
+            "no path of the route begins with",
+        ),
         ("strip_prefix = \"/api//x\"", "write \"/api/x\""),
         ("strip_prefix = \"/api\"\nrewrite = \"/x\"", "keep only one"),
         ("rewrite = \"x\"", "does not start with '/'"),
         ("rewrite = \"/x?y\"", "it has a query"),
         ("rewrite = { match = \"(\", to = \"/\" }", "unclosed group"),
-        ("rewrite = { match = \"^/(.*)$\", to = \"/$2\" }", "captures no group \"2\""),
+        (
+            "rewrite = { match = \"^/(.*)$\", to = \"/$2\" }",
+            "captures no group \"2\"",
+        ),
         ("rewrite = { match = \"^/(.*)$\" }", "missing"),
     ] {
-        let toml = format!(
-            "[[routes]]\npath_prefix = \"/api\"\nrespond = {{ status = 200 }}\n{keys}"
-        );
+        let toml =
+            format!("[[routes]]\npath_prefix = \"/api\"\nrespond = {{ status = 200 }}\n{keys}");
         let (code, printed) = node(&toml).check(&[]);
         assert_eq!(code, Some(1), "{keys}");
         assert!(printed.contains(said), "{keys}: {printed}");

@@ -16,6 +16,7 @@ const OWNERS: [(&str, &[&str]); 8] = [
     ("landlock", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
     ("libc", &["sandbox"]),
+    ("bcrypt", &["auth"]),
 ];
 
 const CONFIG_READERS: [&str; 5] = ["config", "main", "lib", "server", "cli"];

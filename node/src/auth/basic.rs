@@ -1,6 +1,7 @@
 //! Names and passwords: RFC 7617.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -43,7 +44,7 @@ impl BasicAuth {
         match self.verifier.verify((user, hash), password, client).await? {
             Ok(()) => Ok(()),
             Err(Wrong::Password) => Err(self.refusal()),
-            Err(Wrong::TooOften) => Err(Refusal::TooMany(PAUSE)),
+            Err(Wrong::TooOften) => Err(Refusal::TooMany(Duration::from_secs(PAUSE.into()))),
         }
     }
 
@@ -87,7 +88,14 @@ mod tests {
         let good = format!("Basic {}", STANDARD.encode("ada:a"));
         let nameless = format!("Basic {}", STANDARD.encode("ada"));
         assert_eq!(user(&[&good, &good]), None);
-        for field in ["", "Basic", "Basic ?", "Bearer YTpi", "Basic YTpi YTpi", &nameless] {
+        for field in [
+            "",
+            "Basic",
+            "Basic ?",
+            "Bearer YTpi",
+            "Basic YTpi YTpi",
+            &nameless,
+        ] {
             assert_eq!(user(&[field]), None, "{field}");
         }
         let long = format!("Basic {}", STANDARD.encode("a:".repeat(20_000)));

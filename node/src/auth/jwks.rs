@@ -130,7 +130,10 @@ impl KeySource {
     /// Keys that are newer than these, if it is time to ask and there are any.
     pub(super) async fn newer(self: &Arc<Self>, known: Arc<KeySet>) -> Arc<KeySet> {
         let latest = self.keys.load_full();
-        if latest.as_ref().is_some_and(|latest| Arc::ptr_eq(latest, &known)) {
+        if latest
+            .as_ref()
+            .is_some_and(|latest| Arc::ptr_eq(latest, &known))
+        {
             self.ask_and_wait().await;
         }
         self.keys.load_full().unwrap_or(known)
@@ -149,7 +152,11 @@ impl KeySource {
     async fn ask_and_wait(self: &Arc<Self>) {
         if let Some(remote) = &self.remote {
             let source = Arc::clone(self);
-            remote.io.spawn(async move { source.ask().await }).await.ok();
+            remote
+                .io
+                .spawn(async move { source.ask().await })
+                .await
+                .ok();
         }
     }
 
@@ -256,7 +263,9 @@ impl Remote {
 
 impl std::fmt::Debug for Remote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Remote").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Remote")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 

@@ -53,7 +53,9 @@ pub enum KeyError {
     #[error("not a json web key set: {0}")]
     Json(#[from] serde_json::Error),
     /// Nothing that a token can be checked with.
-    #[error("no key of the set is one of RSA (2048 bits or more), P-256, P-384 or Ed25519 for signatures")]
+    #[error(
+        "no key of the set is one of RSA (2048 bits or more), P-256, P-384 or Ed25519 for signatures"
+    )]
     None,
 }
 
@@ -131,9 +133,9 @@ impl KeySet {
         id: Option<&'s str>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &'s Key> {
-        self.0.iter().filter(move |key| {
-            (id.is_none() || key.id.as_deref() == id) && key.is_for(algorithm)
-        })
+        self.0
+            .iter()
+            .filter(move |key| (id.is_none() || key.id.as_deref() == id) && key.is_for(algorithm))
     }
 
     /// Whether there is a key of this name.
@@ -267,7 +269,10 @@ mod tests {
         );
         let set = KeySet::parse(set.as_bytes()).expect("a set");
         let known = ["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(|id| set.knows(id));
-        assert_eq!(known, [false, false, false, false, false, false, false, true, true]);
+        assert_eq!(
+            known,
+            [false, false, false, false, false, false, false, true, true]
+        );
         let count = |id, algorithm| set.candidates(id, algorithm).count();
         assert_eq!(count(Some("h"), Algorithm::EdDsa), 1);
         assert_eq!(count(Some("h"), Algorithm::Rs256), 0);
@@ -277,7 +282,13 @@ mod tests {
 
     #[test]
     fn a_set_without_keys_is_none() {
-        for text in ["", "[]", "{}", "{\"keys\":[]}", "{\"keys\":[{\"kty\":\"oct\"}]}"] {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            "{\"keys\":[]}",
+            "{\"keys\":[{\"kty\":\"oct\"}]}",
+        ] {
             assert!(KeySet::parse(text.as_bytes()).is_err(), "{text}");
         }
     }

@@ -91,7 +91,9 @@ impl<'t> Token<'t> {
     /// What it says, if one of these keys has signed it.
     pub(super) fn claims(&self, keys: &KeySet) -> Result<Claims, TokenError> {
         let message = self.signed.as_bytes();
-        let mut candidates = keys.candidates(self.key.as_deref(), self.algorithm).take(TRIED);
+        let mut candidates = keys
+            .candidates(self.key.as_deref(), self.algorithm)
+            .take(TRIED);
         if !candidates.any(|key| key.has_signed(message, &self.signature, self.algorithm)) {
             return Err(TokenError::Signature);
         }
@@ -176,7 +178,10 @@ mod tests {
             (r#"{"alg":"EdDSA","kid":"two"}"#, TokenError::Signature),
             (r#"{"alg":"EdDSA","kid":7}"#, TokenError::Form),
             (r#"{"alg":"EdDSA","alg":"none"}"#, TokenError::Form),
-            (r#"{"alg":"EdDSA","crit":["b64"],"b64":false}"#, TokenError::Critical),
+            (
+                r#"{"alg":"EdDSA","crit":["b64"],"b64":false}"#,
+                TokenError::Critical,
+            ),
             ("{}", TokenError::Form),
             ("", TokenError::Form),
         ] {
@@ -195,7 +200,15 @@ mod tests {
             let changed = String::from_utf8(bytes).expect("text");
             assert!(verdict(&changed, &keys).is_err(), "{changed}");
         }
-        for token in ["", ".", "..", "...", "a.b.c", &good[..good.len() - 1], &format!("{good}=")] {
+        for token in [
+            "",
+            ".",
+            "..",
+            "...",
+            "a.b.c",
+            &good[..good.len() - 1],
+            &format!("{good}="),
+        ] {
             assert!(verdict(token, &keys).is_err(), "{token}");
         }
         let (message, _) = good.rsplit_once('.').expect("parts");
@@ -216,21 +229,30 @@ mod tests {
             for (name, value) in change.as_object().expect("an object") {
                 match value {
                     Value::Null => claims.as_object_mut().expect("claims").remove(name),
-                    _ => claims.as_object_mut().expect("claims").insert(name.clone(), value.clone()),
+                    _ => claims
+                        .as_object_mut()
+                        .expect("claims")
+                        .insert(name.clone(), value.clone()),
                 };
             }
             expected(audience).check(claims.as_object().expect("claims"))
         };
         for (change, result) in [
             (json!({}), Ok(())),
-            (json!({ "aud": ["web", "api"], "nbf": 1009.5, "exp": 990.5 }), Ok(())),
+            (
+                json!({ "aud": ["web", "api"], "nbf": 1009.5, "exp": 990.5 }),
+                Ok(()),
+            ),
             (json!({ "exp": 990 }), Err(TokenError::Expired)),
             (json!({ "exp": null }), Err(TokenError::Expired)),
             (json!({ "exp": "2000" }), Err(TokenError::Expired)),
             (json!({ "nbf": 1011 }), Err(TokenError::Early)),
             (json!({ "nbf": "1" }), Err(TokenError::Early)),
             (json!({ "iss": "https://issuer/" }), Err(TokenError::Issuer)),
-            (json!({ "iss": ["https://issuer"] }), Err(TokenError::Issuer)),
+            (
+                json!({ "iss": ["https://issuer"] }),
+                Err(TokenError::Issuer),
+            ),
             (json!({ "iss": null }), Err(TokenError::Issuer)),
             (json!({ "aud": null }), Err(TokenError::Audience)),
             (json!({ "aud": "web" }), Err(TokenError::Audience)),

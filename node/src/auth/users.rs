@@ -110,14 +110,18 @@ impl Users {
         };
         let mut users = Vec::new();
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            let line = str::from_utf8(line).map_err(|error| wrong(at + 1, &error))?.trim();
+            let line = str::from_utf8(line)
+                .map_err(|error| wrong(at + 1, &error))?
+                .trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let (name, hash) = line
                 .split_once(':')
                 .ok_or_else(|| wrong(at + 1, &"not NAME:HASH"))?;
-            let hash = hash.parse().map_err(|error: HashError| wrong(at + 1, &error))?;
+            let hash = hash
+                .parse()
+                .map_err(|error: HashError| wrong(at + 1, &error))?;
             users.push((name.to_owned(), hash));
         }
         Self::new(users)
@@ -159,7 +163,9 @@ impl FromStr for Hash {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        let known = ["$2y$", "$2b$", "$2a$"].iter().any(|kind| text.starts_with(kind));
+        let known = ["$2y$", "$2b$", "$2a$"]
+            .iter()
+            .any(|kind| text.starts_with(kind));
         let parts = text.parse::<bcrypt::HashParts>().ok().filter(|_| known);
         let cost = parts.ok_or(HashError::Form)?.get_cost();
         match cost {
@@ -211,7 +217,10 @@ mod tests {
             ("ada", "line 1"),
             ("\n#\nada:secret", "line 3"),
             ("ada:$apr1$x$y", "not a bcrypt hash"),
-            ("ada:$2y$31$JhbTyxMkp0yhPKCDX0qTkOXTPpAT3kO4x5zXM8PyQ.LWfRkR9lN4a", "cost"),
+            (
+                "ada:$2y$31$JhbTyxMkp0yhPKCDX0qTkOXTPpAT3kO4x5zXM8PyQ.LWfRkR9lN4a",
+                "cost",
+            ),
             ("\n", "no users"),
         ] {
             let error = users(text).expect_err("refused").to_string();

@@ -26,6 +26,10 @@ const FAILURES: u32 = 20;
 /// in this time.
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// How long who has sent more than that waits for each further one, in seconds: as long as the
+/// rate takes to allow it.
+pub(super) const PAUSE: u32 = 3;
+
 /// Of the threads, below all that serves.
 const NICENESS: i32 = 10;
 
@@ -164,22 +168,26 @@ impl Memory {
     }
 
     fn keep(&self, tag: &hmac::Tag) {
-        let kept = self.cache.set(&self.right, tag.as_ref(), Bytes::new(), REMEMBERED);
+        let kept = self
+            .cache
+            .set(&self.right, tag.as_ref(), Bytes::new(), REMEMBERED);
         kept.now_or_never().and_then(Result::ok).unwrap_or_default();
     }
 
     fn is_often_wrong(&self, client: &str) -> bool {
-        let found = self.cache.get(&self.wrong, &key("until", client)).now_or_never();
+        let found = self
+            .cache
+            .get(&self.wrong, &key("until", client))
+            .now_or_never();
         matches!(found, Some(Ok(Some(_))))
     }
 
     fn note_wrong(&self, client: &str) {
         let rate = key("rate", client);
         let counted = self.cache.rate_limit(&self.wrong, &rate, FAILURES, WINDOW);
-        if let Some(Ok(Some(wait))) = counted.now_or_never() {
-            let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        if let Some(Ok(Some(_))) = counted.now_or_never() {
             let until = key("until", client);
-            let kept = self.cache.set(&self.wrong, &until, Bytes::new(), seconds);
+            let kept = self.cache.set(&self.wrong, &until, Bytes::new(), PAUSE);
             kept.now_or_never().and_then(Result::ok).unwrap_or_default();
         }
     }
@@ -188,6 +196,3 @@ impl Memory {
 fn key(kind: &str, client: &str) -> Vec<u8> {
     format!("{kind}:{client}").into_bytes()
 }
-
-/// How long who is often wrong waits.
-pub(super) const PAUSE: Duration = Duration::from_secs((WINDOW.as_secs()).div_ceil(FAILURES as u64));

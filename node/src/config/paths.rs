@@ -190,7 +190,10 @@ mod tests {
                 "routes[1].jwt.jwks_file",
                 Need::File("/etc/aegis/keys.json".into()),
             ),
-            ("routes[2].jwt.ca_file", Need::File("/etc/aegis/i.pem".into())),
+            (
+                "routes[2].jwt.ca_file",
+                Need::File("/etc/aegis/i.pem".into()),
+            ),
             ("edge.cache_dir", Need::Store("/var/cache/aegis".into())),
         ];
         let wanted = wanted.map(|(key, need)| (key.to_owned(), need));

@@ -115,7 +115,11 @@ pub(super) fn headers(context: &Context, headers: &HeaderMap) -> HeaderMap {
 
 /// Makes of the client's request what the functions have seen.
 pub(super) fn forward(context: &Context, upstream: &mut RequestHeader) -> Result<()> {
-    if let Some(target) = context.policy.as_ref().and_then(|state| state.target.as_ref()) {
+    if let Some(target) = context
+        .policy
+        .as_ref()
+        .and_then(|state| state.target.as_ref())
+    {
         upstream.set_uri(target.clone());
     }
     for edit in request_edits(context) {
@@ -187,7 +191,9 @@ pub(super) fn apply(edits: &[HeaderEdit], header: &mut ResponseHeader) -> Result
 
 /// Who is asking has the last word: a route's own edit cannot speak for them.
 fn request_edits(context: &Context) -> impl Iterator<Item = &HeaderEdit> {
-    let own = of(context).into_iter().flat_map(|policy| &policy.request_headers);
+    let own = of(context)
+        .into_iter()
+        .flat_map(|policy| &policy.request_headers);
     let state = context.policy.iter();
     own.chain(state.flat_map(|state| &state.identity))
 }

@@ -99,12 +99,13 @@ impl Access {
     ) -> Vec<Option<Login>> {
         let routes = config.routes.iter().enumerate();
         let logins = routes.map(|(position, route)| {
-            self.login((config, route), previous, io).unwrap_or_else(|error| {
-                let (key, remedy) = error.place();
-                let path = format!("routes[{position}].{key}");
-                problems.push(config.problem(&path, error, remedy));
-                None
-            })
+            self.login((config, route), previous, io)
+                .unwrap_or_else(|error| {
+                    let (key, remedy) = error.place();
+                    let path = format!("routes[{position}].{key}");
+                    problems.push(config.problem(&path, error, remedy));
+                    None
+                })
         });
         logins.collect()
     }

@@ -29,20 +29,24 @@ pub(super) struct Parts<'a> {
 /// The route table. Routes whose parts are broken are left out: that was reported.
 pub(super) fn table(parts: &Parts<'_>, logins: Vec<Option<Login>>) -> Table<Arc<Action>> {
     let config = parts.config;
-    let routes = config.routes.iter().zip(logins).filter_map(|(route, login)| {
-        let action = Action {
-            name: route.name.as_str().into(),
-            target: target(route, parts)?,
-            body_size: route.body_size.unwrap_or(config.server.limits.body_size),
-            server_timing: route.server_timing,
-            policy: policy(route, login, parts),
-            encoded_slashes: match route.keep_encoded_slashes {
-                true => EncodedSlashes::Keep,
-                false => EncodedSlashes::Reject,
-            },
-        };
-        Some((route.criteria.clone(), Arc::new(action)))
-    });
+    let routes = config
+        .routes
+        .iter()
+        .zip(logins)
+        .filter_map(|(route, login)| {
+            let action = Action {
+                name: route.name.as_str().into(),
+                target: target(route, parts)?,
+                body_size: route.body_size.unwrap_or(config.server.limits.body_size),
+                server_timing: route.server_timing,
+                policy: policy(route, login, parts),
+                encoded_slashes: match route.keep_encoded_slashes {
+                    true => EncodedSlashes::Keep,
+                    false => EncodedSlashes::Reject,
+                },
+            };
+            Some((route.criteria.clone(), Arc::new(action)))
+        });
     Table::new(routes)
 }
 

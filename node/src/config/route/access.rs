@@ -45,9 +45,9 @@ pub(super) fn rate_limit(
         let window = section.require("window", "write in how much time, such as \"1m\"");
         let by = section.take("by").map(|value| value.parsed(BY));
         let per = section.take("per");
-        let counting = per.as_ref().and_then(|per| {
-            per.choice(&[("node", Counting::Node), ("shared", Counting::Shared)])
-        });
+        let counting = per
+            .as_ref()
+            .and_then(|per| per.choice(&[("node", Counting::Node), ("shared", Counting::Shared)]));
         if let (Some(per), Some(Counting::Shared)) = (&per, counting) {
             check_shared(per, cache, has_name);
         }

@@ -69,8 +69,15 @@ fn read_edits(section: &mut Section<'_>, kind: &Kind) -> Vec<HeaderEdit> {
     let removed = removed.into_iter();
     removed
         .map(|(name, _)| HeaderEdit::Remove(name))
-        .chain(set.into_iter().map(|(name, value)| HeaderEdit::Set(name, value)))
-        .chain(added.into_iter().map(|(name, value)| HeaderEdit::Add(name, value)))
+        .chain(
+            set.into_iter()
+                .map(|(name, value)| HeaderEdit::Set(name, value)),
+        )
+        .chain(
+            added
+                .into_iter()
+                .map(|(name, value)| HeaderEdit::Add(name, value)),
+        )
         .collect()
 }
 

@@ -12,7 +12,8 @@ use crate::config::{section::Section, value::Value};
 use crate::egress::AllowEntry;
 
 const BASIC: &str = "write a table such as { file = \"htpasswd\" }";
-const USERS: &str = "write a table such as { alice = \"$2y$12$…\" }, with hashes as `htpasswd -B` makes them";
+const USERS: &str =
+    "write a table such as { alice = \"$2y$12$…\" }, with hashes as `htpasswd -B` makes them";
 const JWT: &str = "write a table such as { issuer = \"https://id.example\", audience = \"api\", \
                    jwks_url = \"https://id.example/keys\" }";
 const KEYS: &str = "write jwks_file = \"keys.json\" or jwks_url = \"https://id.example/keys\"";
@@ -89,7 +90,10 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<LoginSettings> {
 
 fn read_basic(section: &mut Section<'_>) -> Option<LoginSettings> {
     let realm = section.take("realm").map(|value| {
-        value.parsed_by(parse_realm, "write a few words without quotes and backslashes")
+        value.parsed_by(
+            parse_realm,
+            "write a few words without quotes and backslashes",
+        )
     });
     let users = section.take("users");
     let file = section.take("file");
@@ -101,7 +105,9 @@ fn read_basic(section: &mut Section<'_>) -> Option<LoginSettings> {
         (Some(users), None) => Some(UserList::Here(read_users(&users))),
         (None, Some(file)) => file.path().map(UserList::File),
         (None, None) => {
-            section.context.lacks(&section.spot, "there are no users", BASIC);
+            section
+                .context
+                .lacks(&section.spot, "there are no users", BASIC);
             None
         }
     };
@@ -142,7 +148,9 @@ fn read_jwt(section: &mut Section<'_>) -> Option<JwtSettings> {
     let issuer = issuer.and_then(|value| value.string());
     let audience = section.take("audience");
     let keys = read_keys(section);
-    let algorithms = section.take("algorithms").map(|list| read_algorithms(&list));
+    let algorithms = section
+        .take("algorithms")
+        .map(|list| read_algorithms(&list));
     let cookie = section.take("cookie");
     let settings = JwtSettings {
         audience: audience.map_or_else(Vec::new, |value| read_audience(&value)),
@@ -150,7 +158,9 @@ fn read_jwt(section: &mut Section<'_>) -> Option<JwtSettings> {
             .unwrap_or_else(|| Algorithm::ALL.map(|(_, algorithm)| algorithm).to_vec()),
         leeway: section.duration("leeway", LEEWAY, Duration::ZERO..=LONGEST_LEEWAY),
         place: match cookie {
-            Some(name) => TokenPlace::Cookie(name.parsed_by(parse_cookie, "write a cookie's name")?),
+            Some(name) => {
+                TokenPlace::Cookie(name.parsed_by(parse_cookie, "write a cookie's name")?)
+            }
             None => TokenPlace::Bearer,
         },
         claims: read_claims(section),
@@ -166,7 +176,10 @@ fn read_audience(value: &Value<'_>) -> Vec<String> {
     }
     let items = value.items("write a string, or an array of them");
     if items.is_empty() && value.inner.is_array() {
-        value.wrong("an empty list is for nobody", "remove it for tokens without `aud`");
+        value.wrong(
+            "an empty list is for nobody",
+            "remove it for tokens without `aud`",
+        );
     }
     items.iter().filter_map(Value::string).collect()
 }
@@ -174,7 +187,10 @@ fn read_audience(value: &Value<'_>) -> Vec<String> {
 fn read_algorithms(list: &Value<'_>) -> Vec<Algorithm> {
     let items = list.items("write an array such as [\"RS256\"]");
     if items.is_empty() && list.inner.is_array() {
-        list.wrong("no token would be accepted", "remove it to accept all there are");
+        list.wrong(
+            "no token would be accepted",
+            "remove it to accept all there are",
+        );
     }
     let algorithms = items.iter().filter_map(|item| item.choice(&Algorithm::ALL));
     algorithms.collect()
@@ -194,7 +210,10 @@ fn read_keys(section: &mut Section<'_>) -> Option<KeyLocation> {
     let refresh = section.take("refresh");
     match (file, url) {
         (Some(_), Some(url)) => {
-            url.wrong("keys are in one place", "keep only one of jwks_file and jwks_url");
+            url.wrong(
+                "keys are in one place",
+                "keep only one of jwks_file and jwks_url",
+            );
             None
         }
         (Some(file), None) => {
@@ -215,14 +234,18 @@ fn read_keys(section: &mut Section<'_>) -> Option<KeyLocation> {
             })
         }
         (None, None) => {
-            section.context.lacks(&section.spot, "there are no keys", KEYS);
+            section
+                .context
+                .lacks(&section.spot, "there are no keys", KEYS);
             None
         }
     }
 }
 
 fn parse_url(text: &str) -> Result<(String, AllowEntry), String> {
-    let url: Url = text.parse().map_err(|error: url::ParseError| error.to_string())?;
+    let url: Url = text
+        .parse()
+        .map_err(|error: url::ParseError| error.to_string())?;
     let secret = !url.username().is_empty() || url.password().is_some();
     let (Some(host), "https", false) = (url.host_str(), url.scheme(), secret) else {
         return Err("not an https URL without a password".to_owned());
@@ -237,7 +260,8 @@ fn read_claims(section: &mut Section<'_>) -> Vec<(HeaderName, String)> {
     let claims = entries.iter().filter_map(|(name, value)| {
         let claim = value.string()?;
         let header = HeaderName::from_bytes(name.as_bytes()).ok();
-        let Some(header) = header.filter(|_| !is_reserved_header(name) && !name.contains('_')) else {
+        let Some(header) = header.filter(|_| !is_reserved_header(name) && !name.contains('_'))
+        else {
             value.wrong(
                 "the key is no header name that could be set",
                 "write a name such as x-user; others are the node's, or are mistaken for others",

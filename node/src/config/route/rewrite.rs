@@ -2,11 +2,7 @@
 
 use http::{HeaderValue, uri::Authority};
 
-use crate::config::{
-    criteria::reason,
-    section::Section,
-    value::Value,
-};
+use crate::config::{criteria::reason, section::Section, value::Value};
 use crate::proxy::{Rewrite, RewriteError};
 use crate::route::Criteria;
 

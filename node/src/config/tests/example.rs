@@ -152,6 +152,9 @@ fn shown_elsewhere(key: &str) -> bool {
         "upstream",
         "respond",
         "redirect",
+        // Instead of strip_prefix and basic_auth.
+        "rewrite",
+        "jwt",
     ];
     keys.contains(&key)
 }

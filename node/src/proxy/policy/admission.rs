@@ -37,11 +37,7 @@ pub(in crate::proxy) async fn enforce(
     Ok(admitted.err().map(Next::Refused))
 }
 
-async fn admit(
-    session: &Session,
-    context: &mut Context,
-    policy: &Policy,
-) -> Result<(), ErrorCode> {
+async fn admit(session: &Session, context: &mut Context, policy: &Policy) -> Result<(), ErrorCode> {
     let Some(state) = &mut context.policy else {
         return Err(ErrorCode::Internal);
     };

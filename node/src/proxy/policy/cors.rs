@@ -83,7 +83,10 @@ impl Cors {
         let list = |texts: &[String]| HeaderValue::from_str(&texts.join(", ")).ok();
         let mut always = Vec::new();
         if settings.credentials == Credentials::Allow {
-            always.push((ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")));
+            always.push((
+                ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            ));
         }
         if !settings.expose.is_empty() {
             always.push((ACCESS_CONTROL_EXPOSE_HEADERS, list(&settings.expose)?));

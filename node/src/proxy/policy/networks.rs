@@ -119,10 +119,24 @@ mod tests {
         let mut all: Vec<&str> = many.iter().map(String::as_str).collect();
         all.extend(["192.0.2.7", "2001:db8::/32", "10.7.3.0/24", "::1"]);
         let networks = networks(&all);
-        for inside in ["10.0.0.1", "10.199.127.255", "10.7.3.9", "192.0.2.7", "2001:db8::1", "::1"] {
+        for inside in [
+            "10.0.0.1",
+            "10.199.127.255",
+            "10.7.3.9",
+            "192.0.2.7",
+            "2001:db8::1",
+            "::1",
+        ] {
             assert!(networks.contain(address(inside)), "{inside}");
         }
-        for outside in ["10.200.0.1", "10.7.128.0", "192.0.2.8", "2001:db9::", "::", "9.9.9.9"] {
+        for outside in [
+            "10.200.0.1",
+            "10.7.128.0",
+            "192.0.2.8",
+            "2001:db9::",
+            "::",
+            "9.9.9.9",
+        ] {
             assert!(!networks.contain(address(outside)), "{outside}");
         }
     }

@@ -312,7 +312,16 @@ mod tests {
 
     #[test]
     fn keys_are_written_in_one_way() {
-        for text in ["", "ip", "address:", "route:x", "header:", "header:a b", "cookie:", "cookie:a=b"] {
+        for text in [
+            "",
+            "ip",
+            "address:",
+            "route:x",
+            "header:",
+            "header:a b",
+            "cookie:",
+            "cookie:a=b",
+        ] {
             assert_eq!(text.parse::<RateKey>(), Err(RateKeyError), "{text}");
         }
     }
@@ -325,7 +334,10 @@ mod tests {
             assert_eq!(limit.count(client, &HeaderMap::new()).await, None);
         }
         let wait = limit.count(client, &HeaderMap::new()).await;
-        assert!(wait.is_some_and(|wait| wait > Duration::from_secs(1700)), "{wait:?}");
+        assert!(
+            wait.is_some_and(|wait| wait > Duration::from_secs(1700)),
+            "{wait:?}"
+        );
         let other = "192.0.2.2".parse().ok();
         assert_eq!(limit.count(other, &HeaderMap::new()).await, None);
     }

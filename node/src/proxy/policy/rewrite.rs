@@ -155,7 +155,10 @@ fn check_groups(expression: &Regex, replacement: &str) -> Result<(), RewriteErro
             rest = after;
             continue;
         }
-        let name = match after.strip_prefix('{').and_then(|name| name.split_once('}')) {
+        let name = match after
+            .strip_prefix('{')
+            .and_then(|name| name.split_once('}'))
+        {
             Some((name, _)) => name,
             None => {
                 let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -206,12 +209,18 @@ mod tests {
     #[test]
     fn captures_are_put_into_the_replacement() {
         let replace = Rewrite::replace("^/old/(.*)$", "/new/$1").expect("a rewrite");
-        assert_eq!(rewritten(&replace, "/old/a/b?q").as_deref(), Ok("/new/a/b?q"));
+        assert_eq!(
+            rewritten(&replace, "/old/a/b?q").as_deref(),
+            Ok("/new/a/b?q")
+        );
         assert_eq!(rewritten(&replace, "/other").as_deref(), Ok("/other"));
         let named = Rewrite::replace("^/(?<user>[a-z]+)/", "/u/${user}_/").expect("a rewrite");
         assert_eq!(rewritten(&named, "/ada/x").as_deref(), Ok("/u/ada_/x"));
         let fixed = Rewrite::fixed("/index.html").expect("a rewrite");
-        assert_eq!(rewritten(&fixed, "/a/b?q=1").as_deref(), Ok("/index.html?q=1"));
+        assert_eq!(
+            rewritten(&fixed, "/a/b?q=1").as_deref(),
+            Ok("/index.html?q=1")
+        );
     }
 
     #[test]
@@ -237,8 +246,12 @@ mod tests {
         assert!(Rewrite::strip_prefix("/a/../b").is_err());
         assert!(Rewrite::fixed("/a//b").is_err());
         assert_eq!(Rewrite::fixed("/a?b").err(), Some(RewriteError::Query));
-        for (replacement, group) in [("/$2", "2"), ("/$1x", "1x"), ("/${name}", "name"), ("/$", "")]
-        {
+        for (replacement, group) in [
+            ("/$2", "2"),
+            ("/$1x", "1x"),
+            ("/${name}", "name"),
+            ("/$", ""),
+        ] {
             let error = Rewrite::replace("^/(.*)$", replacement).err();
             assert_eq!(error, Some(RewriteError::Group(group.to_owned())));
         }

@@ -136,7 +136,15 @@ mod tests {
     #[test]
     fn what_no_browser_sends_is_refused() {
         let error = |text: &str| text.parse::<AllowedOrigin>().err();
-        for text in ["", "a.example", "https://", "https://a/b", "https://u@a", "data:x", "https://a?b"] {
+        for text in [
+            "",
+            "a.example",
+            "https://",
+            "https://a/b",
+            "https://u@a",
+            "data:x",
+            "https://a?b",
+        ] {
             assert_eq!(error(text), Some(OriginError::Form), "{text}");
         }
         assert_eq!(error("null"), Some(OriginError::Null));
