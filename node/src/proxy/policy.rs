@@ -56,6 +56,17 @@ pub struct Policy {
     pub login: Option<Login>,
 }
 
+impl Policy {
+    /// Whether some requests end before anything is done for them.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.cors.is_some()
+            || !self.addresses.is_empty()
+            || self.in_flight.is_some()
+            || self.rate_limit.is_some()
+            || self.login.is_some()
+    }
+}
+
 /// What a request of such a route carries.
 #[derive(Debug, Default)]
 pub(super) struct State {

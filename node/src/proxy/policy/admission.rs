@@ -41,8 +41,8 @@ async fn admit(session: &Session, context: &mut Context, policy: &Policy) -> Res
     let Some(state) = &mut context.policy else {
         return Err(ErrorCode::Internal);
     };
-    let client = rate::parse_client(context.client.as_ref());
-    if !policy.addresses.is_empty() && !policy.addresses.admit(client) {
+    let client = context.client.as_ref();
+    if !policy.addresses.is_empty() && !policy.addresses.admit(rate::parse_client(client)) {
         return Err(ErrorCode::Forbidden);
     }
     if let Some((limit, requests)) = &policy.in_flight {
@@ -51,6 +51,7 @@ async fn admit(session: &Session, context: &mut Context, policy: &Policy) -> Res
     }
     if let Some(limit) = &policy.rate_limit {
         let headers = &session.req_header().headers;
+        let client = rate::parse_client(client);
         if let Some(wait) = limit.count(client, headers).await {
             state.refusal.push((RETRY_AFTER, seconds(wait)));
             return Err(ErrorCode::RateLimited);
