@@ -16,6 +16,7 @@ use super::{
 mod access;
 mod cors;
 mod header_edits;
+mod jwt;
 mod login;
 mod rewrite;
 mod rules;
