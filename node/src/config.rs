@@ -22,6 +22,7 @@ mod egress;
 mod environment;
 mod failure;
 mod file;
+mod files;
 mod function;
 mod headers;
 mod health;

@@ -4,10 +4,12 @@
 pub mod auth;
 pub mod cache;
 pub mod cli;
+pub mod coding;
 pub mod config;
 pub mod edge;
 pub mod egress;
 mod file;
+pub mod files;
 pub mod listener;
 pub mod proxy;
 pub mod route;

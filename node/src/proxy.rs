@@ -9,6 +9,7 @@ mod context;
 mod error;
 mod exchange;
 mod fail;
+mod files;
 mod forward;
 mod http2;
 mod identity;
@@ -51,6 +52,7 @@ use self::backend::{ConnectionAge, Repeat};
 use self::body::Buffered;
 use self::exchange::Exchange;
 use crate::edge::{Chain, Forwarded, Outcome, Request, ResponseBody};
+use crate::files::Files;
 
 /// The proxy: the current snapshot and where requests are counted and logged.
 pub struct Proxy<L> {
@@ -263,8 +265,13 @@ async fn act(
             respond::fixed(session, context, answer).await?;
             Ok(Next::Answered)
         }
-        Target::Functions(chain) | Target::FunctionsThenUpstream(chain, _) => {
-            run(session, context, chain, connector).await
+        // On the heap: other requests need no room for it.
+        Target::Files(files) => Box::pin(files::serve(session, context, files)).await,
+        Target::Functions(chain)
+        | Target::FunctionsThenUpstream(chain, _)
+        | Target::FunctionsThenFiles(chain, _) => {
+            let files = action.target.files();
+            run(session, context, (chain, files), connector).await
         }
     }
 }
@@ -273,7 +280,7 @@ async fn act(
 async fn run(
     session: &mut Session,
     context: &mut Context,
-    chain: &Chain,
+    (chain, files): (&Chain, Option<&Arc<Files>>),
     connector: &Connector,
 ) -> Result<Next> {
     let buffered = body::wanted(session, context, chain).await?;
@@ -308,6 +315,9 @@ async fn run(
         Outcome::Forward(forwarded) => {
             let replaced = forwarded.request_edits.body.clone();
             keep(context, chain, forwarded);
+            if let Some(files) = files {
+                return Box::pin(files::serve(session, context, files)).await;
+            }
             let http2 = context.upstream().is_some_and(|to| to.speaks_http2());
             let exchange = Exchange::of(chain, connector, (replaced, buffered));
             match exchange.is_needed() || http2 {

@@ -31,6 +31,8 @@ pub enum Need {
     /// A file that is read. It may be replaced by renaming another one over it, so all of its
     /// folder may be read, and that of the file it is a link to; but never all of `/`.
     File(PathBuf),
+    /// A folder whose files are read, and those of the folders in it.
+    Folder(PathBuf),
     /// A folder whose files are read, written, made, renamed and removed.
     Store(PathBuf),
     /// A unix socket that is connected to. The kernel cannot be told which one: with one, all
@@ -131,14 +133,14 @@ impl Need {
     /// The file or folder itself.
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path) | Self::Store(path) | Self::Socket(path) => path,
+            Self::File(path) | Self::Folder(path) | Self::Store(path) | Self::Socket(path) => path,
         }
     }
 
     /// What it is needed for.
     pub fn verb(&self) -> &'static str {
         match self {
-            Self::File(_) => "read",
+            Self::File(_) | Self::Folder(_) => "read",
             Self::Store(_) => "write",
             Self::Socket(_) => "connect to",
         }

@@ -11,6 +11,7 @@ mod listing;
 mod reload;
 mod renewal;
 mod routes;
+mod sites;
 mod sockets;
 mod upstreams;
 

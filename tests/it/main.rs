@@ -23,6 +23,7 @@ mod edge_limits;
 mod egress;
 mod failures;
 mod floods;
+mod files;
 mod harness;
 mod health;
 mod http2;

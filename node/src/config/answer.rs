@@ -57,9 +57,12 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Answer> {
     let respond = section.take("respond");
     let redirect = section.take("redirect");
     let first = respond.as_ref().or(redirect.as_ref())?;
-    if section.has("functions") || section.has("upstream") {
+    if ["functions", "upstream", "files"]
+        .iter()
+        .any(|key| section.has(key))
+    {
         first.wrong(
-            "a route that answers by itself has no functions and no upstream",
+            "a route that answers by itself has no functions, no upstream and no files",
             "remove these, or the answer",
         );
     } else if let (Some(_), Some(redirect)) = (&respond, &redirect) {

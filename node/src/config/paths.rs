@@ -28,6 +28,12 @@ impl Config {
         });
         let paths = modules.chain(self.store_paths());
         let mut paths: Vec<_> = paths.chain(self.upstream_paths()).collect();
+        let routes = self.routes.iter().enumerate();
+        paths.extend(routes.filter_map(|(position, route)| {
+            let root = route.files.as_ref()?.root.clone();
+            let key = format!("routes[{position}].files");
+            Some(of(&key, Need::Folder(root)))
+        }));
         if let Some(file) = &self.egress.ca_file {
             paths.push(of("egress.ca_file", Need::File(file.clone())));
         }
@@ -151,6 +157,11 @@ mod tests {
             [[routes]]
             respond = { status = 200 }
             jwt = { issuer = "i", jwks_url = "https://i/", ca_file = "i.pem" }
+            functions = ["a"]
+            [[routes]]
+            files = "public"
+            [[routes]]
+            files = { root = "/srv/www" }
             "#,
         );
         let wanted = [
@@ -170,6 +181,8 @@ mod tests {
                 Need::File("/etc/aegis/b.pem".into()),
             ),
             ("upstreams.a.tls.key", Need::File("/etc/aegis/b.key".into())),
+            ("routes[4].files", Need::Folder("/etc/aegis/public".into())),
+            ("routes[5].files", Need::Folder("/srv/www".into())),
             ("egress.ca_file", Need::File("/etc/aegis/ca.pem".into())),
             (
                 "listeners[1].certificates[0].cert",
@@ -183,6 +196,7 @@ mod tests {
                 "listeners[1].client_ca",
                 Need::File("/etc/aegis/clients.pem".into()),
             ),
+            (
                 "routes[0].basic_auth.file",
                 Need::File("/etc/aegis/htpasswd".into()),
             ),

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{cache, route::Criteria, upstream};
+use crate::{cache, files::Settings as Files, route::Criteria, upstream};
 
 use super::{
-    Answer, Function, answer, criteria,
+    Answer, Function, answer, criteria, files,
     nearest::{listed, nearest},
     places::quoted,
     quantity::{MIB, TIB},
@@ -40,6 +40,8 @@ pub struct Route {
     pub functions: Vec<String>,
     /// Name of the upstream. It is defined.
     pub upstream: Option<String>,
+    /// The folder whose files it serves.
+    pub files: Option<Files>,
     /// The answer of a route without functions and upstream.
     pub answer: Option<Answer>,
     /// Largest request body in bytes, where it differs from the node's.
@@ -86,6 +88,9 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
         check_defined(&value, &name, "upstream", targets.upstream_names.as_ref());
         targets.upstreams.contains_key(&name).then_some(name)
     });
+    let serves = section.has("files");
+    let files = files::read(section);
+    check_bodies(section, &functions, targets);
     let answers = section.has("respond") || section.has("redirect");
     let answer = answer::read(section);
     let body_size = section.take("body_size");
@@ -94,6 +99,7 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
         name,
         functions,
         upstream,
+        files,
         body_size: body_size.and_then(|value| value.size(&(0..=TIB), 10 * MIB)),
         keep_encoded_slashes: section.choice(
             "encoded_slashes",
@@ -106,7 +112,8 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
         answer,
     };
     check_action(section);
-    (route.answer.is_some() || !answers).then_some(route)
+    let is_whole = (route.answer.is_some() || !answers) && (route.files.is_some() || !serves);
+    is_whole.then_some(route)
 }
 
 fn name(section: &mut Section<'_>, position: usize, names: &mut BTreeSet<String>) -> String {
@@ -145,6 +152,7 @@ fn functions(section: &mut Section<'_>, targets: &Targets<'_>) -> Vec<String> {
     if let Some((value, name)) = named.last()
         && !section.has("upstream")
         && !section.misspells("upstream")
+        && !section.has("files")
         && let Some(bypassed) = bypassed(name, targets)
     {
         value.context.lacks(
@@ -152,7 +160,7 @@ fn functions(section: &mut Section<'_>, targets: &Targets<'_>) -> Vec<String> {
             format!(
                 "nothing could answer in place of {bypassed:?}, whose on_failure has \"bypass\""
             ),
-            "give the route an upstream, or the function on_failure = \"fail\"",
+            "give the route an upstream or files, or the function on_failure = \"fail\"",
         );
     }
     named
@@ -192,14 +200,28 @@ pub(super) fn check_defined(
     value.context.lacks(&value.spot, message, remedy);
 }
 
+/// Files are sent as they are read, which is after their header.
+fn check_bodies(section: &Section<'_>, functions: &[String], targets: &Targets<'_>) {
+    let asks = |name: &&String| {
+        let function = targets.functions.get(*name);
+        function.is_some_and(|function| function.body.of_response())
+    };
+    if let (Some(files), Some(name)) = (section.peek("files"), functions.iter().find(asks)) {
+        files.wrong(
+            format!("{name:?} asks for the bodies of responses, and gets none of files"),
+            "give the route an upstream, or the function body = \"none\" or \"request\"",
+        );
+    }
+}
+
 fn check_action(section: &Section<'_>) {
-    let others = ["functions", "upstream", "respond", "redirect"];
+    let others = ["functions", "upstream", "files", "respond", "redirect"];
     let tries = |key: &&str| section.has(key) || section.misspells(key);
     if !others.iter().any(tries) {
         section.context.lacks(
             &section.spot,
             "the route does nothing",
-            "give it functions, an upstream, respond or redirect",
+            "give it functions, an upstream, files, respond or redirect",
         );
     }
 }

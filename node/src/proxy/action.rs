@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::policy::{Networks, Policy};
 use crate::edge::Chain;
+use crate::files::Files;
 use crate::listener::Limits;
 use crate::route::Table;
 use crate::upstream::Upstream;
@@ -48,14 +49,31 @@ pub enum Target {
     FunctionsThenUpstream(Chain, Arc<Upstream>),
     /// Straight to an upstream.
     Upstream(Arc<Upstream>),
+    /// Functions first, then a file.
+    FunctionsThenFiles(Chain, Arc<Files>),
+    /// A file.
+    Files(Arc<Files>),
 }
 
 impl Target {
     /// The functions, if there are any.
     pub fn chain(&self) -> Option<&Chain> {
         match self {
-            Self::Functions(chain) | Self::FunctionsThenUpstream(chain, _) => Some(chain),
-            Self::Answer(_) | Self::Upstream(_) => None,
+            Self::Functions(chain)
+            | Self::FunctionsThenUpstream(chain, _)
+            | Self::FunctionsThenFiles(chain, _) => Some(chain),
+            Self::Answer(_) | Self::Upstream(_) | Self::Files(_) => None,
+        }
+    }
+
+    /// The files, if that is where it ends.
+    pub fn files(&self) -> Option<&Arc<Files>> {
+        match self {
+            Self::Files(files) | Self::FunctionsThenFiles(_, files) => Some(files),
+            Self::Answer(_)
+            | Self::Functions(_)
+            | Self::FunctionsThenUpstream(..)
+            | Self::Upstream(_) => None,
         }
     }
 }

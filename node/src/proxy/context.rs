@@ -136,7 +136,10 @@ impl Context {
             Target::Upstream(upstream) | Target::FunctionsThenUpstream(_, upstream) => {
                 Some(Arc::clone(upstream))
             }
-            Target::Answer(_) | Target::Functions(_) => None,
+            Target::Answer(_)
+            | Target::Functions(_)
+            | Target::FunctionsThenFiles(..)
+            | Target::Files(_) => None,
         }
     }
 }

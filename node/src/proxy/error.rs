@@ -22,6 +22,8 @@ pub enum ErrorCode {
     Forbidden,
     /// No route matches.
     NoRoute,
+    /// The route's folder has no such file.
+    NotFound,
     /// A route would match but for its method.
     MethodNotAllowed,
     /// The client took too long to send its request.
@@ -76,6 +78,7 @@ impl ErrorCode {
             Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "Who is asking?"),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "Not open to this client"),
             Self::NoRoute => (S::NOT_FOUND, "no-route", "No route matches"),
+            Self::NotFound => (S::NOT_FOUND, "not-found", "No such file"),
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
                 "method-not-allowed",

@@ -86,7 +86,7 @@ fn add_identity(upstream: &mut RequestHeader, context: &Context) -> Result<()> {
 }
 
 /// The functions' edits. A replaced body is there already, and framed.
-fn apply(edits: &RequestEdits, upstream: &mut RequestHeader) -> Result<()> {
+pub(super) fn apply(edits: &RequestEdits, upstream: &mut RequestHeader) -> Result<()> {
     if let Some(uri) = &edits.uri {
         upstream.set_uri(uri.clone());
     }

@@ -169,7 +169,7 @@ pub(super) fn has_body(method: &Method, status: StatusCode) -> bool {
 }
 
 /// A client that waits for `100 Continue` is not asked for its body now.
-async fn drain_small(session: &mut Session) {
+pub(super) async fn drain_small(session: &mut Session) {
     let header = session.req_header();
     if owes_little(header) && !expects_continue(header) {
         timeout(LINGER, discard(session)).await.ok();

@@ -39,6 +39,7 @@ impl Grants {
                 Need::File(file) => file_folders(file)
                     .into_iter()
                     .for_each(|path| grants.grant_reading(path)),
+                Need::Folder(folder) => grants.grant_folder(folder)?,
                 Need::Store(folder) => grants.grant_writing(folder)?,
                 Need::Socket(_) => grants.sockets = UnixSockets::Allowed,
             }
@@ -52,6 +53,16 @@ impl Grants {
         {
             self.read.push(path);
         }
+    }
+
+    /// One that is not there is reported by whoever uses it.
+    fn grant_folder(&mut self, folder: &Path) -> Result<(), SandboxError> {
+        let Ok(folder) = folder.canonicalize() else {
+            return Ok(());
+        };
+        not_root(&folder)?;
+        self.grant_reading(folder);
+        Ok(())
     }
 
     fn grant_writing(&mut self, folder: &Path) -> Result<(), SandboxError> {
@@ -72,7 +83,7 @@ impl Grants {
     /// Whether `need` was granted. What does not exist is nobody's business yet.
     pub(super) fn cover(&self, need: &Need) -> bool {
         let granted = match need {
-            Need::File(_) => &self.readable,
+            Need::File(_) | Need::Folder(_) => &self.readable,
             Need::Store(_) => &self.writable,
             Need::Socket(_) => return self.sockets == UnixSockets::Allowed,
         };
@@ -187,6 +198,23 @@ mod tests {
         assert!(!grants.cover(&at("absent")));
         let grants = Grants::new(&[at("file")]).unwrap();
         assert!(grants.cover(&at("later")));
+    }
+
+    #[test]
+    fn a_folder_is_granted_with_all_below_and_nothing_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        let (below, beside) = (file(&at("site/css/a")), file(&at("beside")));
+        symlink("site", at("link")).unwrap();
+        for name in ["site", "link"] {
+            let need = Need::Folder(at(name));
+            let grants = Grants::new(std::slice::from_ref(&need)).unwrap();
+            assert!(grants.cover(&need) && grants.cover(&below), "{name}");
+            assert!(!grants.cover(&beside), "{name}");
+            assert!(!grants.cover(&Need::Store(at("site"))), "{name}");
+        }
+        assert!(Grants::new(&[Need::Folder(at("absent"))]).is_ok());
+        assert!(Grants::new(&[Need::Folder("/".into())]).is_err());
     }
 
     #[test]

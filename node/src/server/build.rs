@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use super::access::Access;
 use super::functions::{self, Functions};
 use super::routes::{self, Parts};
+use super::sites;
 use super::upstreams::{self, Upstreams};
 use crate::cache::Cache;
 use crate::config::{Config, Listener, Problem};
@@ -65,6 +66,7 @@ pub(super) fn build(
     let logins = access
         .as_mut()
         .map(|access| access.logins(config, (known, io), &mut problems));
+    let sites = sites::sites(config, &mut problems);
     let runtime = runtime(config, previous, (io, compiler), &mut problems);
     let mut loaded = Functions::new();
     if let (Some(runtime), Some(cache), Some(egress)) = (&runtime, &cache, &egress) {
@@ -91,6 +93,7 @@ pub(super) fn build(
         upstreams: &upstreams,
         cache: &cache,
         access: &access,
+        sites: &sites,
     };
     let logins = logins.unwrap_or_default();
     let snapshot = Arc::new(Snapshot {

@@ -17,7 +17,7 @@ pub(super) fn enter(file: &Path, config: &Config) -> Result<Option<Sandbox>, San
     let needs: Vec<Need> = named
         .chain([Need::File(file.to_owned())])
         .filter(|need| match need {
-            Need::File(_) | Need::Socket(_) => true,
+            Need::File(_) | Need::Folder(_) | Need::Socket(_) => true,
             // What is in the way will be in the way of whoever opens it, and be told then.
             Need::Store(folder) => make(folder).is_ok(),
         })

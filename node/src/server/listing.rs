@@ -61,6 +61,11 @@ fn target(target: &Target) -> String {
             format!("functions {names}, then upstream {}", upstream.name())
         }
         Target::Upstream(upstream) => format!("upstream {}", upstream.name()),
+        Target::FunctionsThenFiles(chain, files) => {
+            let (names, root) = (chain.names().join(", "), files.root().display());
+            format!("functions {names}, then files of {root}")
+        }
+        Target::Files(files) => format!("files of {}", files.root().display()),
     }
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::access::Access;
 use super::functions::Functions;
+use super::sites::Sites;
 use super::upstreams::Upstreams;
 use crate::auth::Login;
 use crate::cache::Cache;
@@ -24,6 +25,7 @@ pub(super) struct Parts<'a> {
     pub(super) upstreams: &'a Upstreams,
     pub(super) cache: &'a Cache,
     pub(super) access: &'a Access,
+    pub(super) sites: &'a Sites,
 }
 
 /// The route table. Routes whose parts are broken are left out: that was reported.
@@ -32,11 +34,12 @@ pub(super) fn table(parts: &Parts<'_>, logins: Vec<Option<Login>>) -> Table<Arc<
     let routes = config
         .routes
         .iter()
+        .enumerate()
         .zip(logins)
-        .filter_map(|(route, login)| {
+        .filter_map(|((position, route), login)| {
             let action = Action {
                 name: route.name.as_str().into(),
-                target: target(route, parts)?,
+                target: target((position, route), parts)?,
                 body_size: route.body_size.unwrap_or(config.server.limits.body_size),
                 server_timing: route.server_timing,
                 policy: policy(route, login, parts),
@@ -69,7 +72,7 @@ fn policy(route: &Route, login: Option<Login>, parts: &Parts<'_>) -> Option<Box<
     }))
 }
 
-fn target(route: &Route, parts: &Parts<'_>) -> Option<Target> {
+fn target((position, route): (usize, &Route), parts: &Parts<'_>) -> Option<Target> {
     if let Some(answer) = &route.answer {
         return Some(Target::Answer(fixed(answer)?));
     }
@@ -77,8 +80,15 @@ fn target(route: &Route, parts: &Parts<'_>) -> Option<Target> {
         Some(name) => Some(Arc::clone(parts.upstreams.get(name)?)),
         None => None,
     };
+    let files = match &route.files {
+        Some(_) => Some(Arc::clone(parts.sites.get(&position)?)),
+        None => None,
+    };
     if route.functions.is_empty() {
-        return upstream.map(Target::Upstream);
+        return match files {
+            Some(files) => Some(Target::Files(files)),
+            None => upstream.map(Target::Upstream),
+        };
     }
     let links: Option<Vec<_>> = route
         .functions
@@ -86,9 +96,12 @@ fn target(route: &Route, parts: &Parts<'_>) -> Option<Target> {
         .map(|name| link(name, parts))
         .collect();
     let chain = |forwards| Some(Chain::new(Arc::clone(parts.runtime?), links?, forwards));
-    Some(match upstream {
-        Some(upstream) => Target::FunctionsThenUpstream(chain(Forwards::ToUpstream)?, upstream),
-        None => Target::Functions(chain(Forwards::Nowhere)?),
+    Some(match (upstream, files) {
+        (Some(upstream), _) => {
+            Target::FunctionsThenUpstream(chain(Forwards::ToUpstream)?, upstream)
+        }
+        (None, Some(files)) => Target::FunctionsThenFiles(chain(Forwards::ToUpstream)?, files),
+        (None, None) => Target::Functions(chain(Forwards::Nowhere)?),
     })
 }
 
