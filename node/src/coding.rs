@@ -2,10 +2,14 @@
 //! and how a body is brought into one.
 
 mod accepted;
+mod encoder;
+mod places;
 
 use http::HeaderValue;
 
 pub use accepted::Accepted;
+pub use encoder::Encoder;
+pub use places::{Place, Places};
 
 /// A coding the node knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod action;
 mod admit;
 mod backend;
 mod body;
+mod compress;
 mod context;
 mod error;
 mod exchange;
@@ -31,12 +32,14 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 pub use access::{AccessLine, AccessLog};
 pub use action::{Action, EncodedSlashes, Snapshot, StaticAnswer, Target};
+pub use compress::Compression;
 pub use context::{Activity, Context};
 pub use error::ErrorCode;
 pub use exchange::Connector;
@@ -78,6 +81,9 @@ enum Next {
 impl<L: AccessLog> ProxyHttp for Proxy<L> {
     /// Boxed: the library moves it through several futures.
     type CTX = Box<Context>;
+
+    /// None: `compress` adds one where it is asked for.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     fn new_ctx(&self) -> Box<Context> {
         Box::new(Context::new(self.snapshot.load_full(), &self.activity))
@@ -248,6 +254,9 @@ async fn act(
     action: &Action,
     connector: &Connector,
 ) -> Result<Next> {
+    if let Some(compression) = &action.compression {
+        compress::begin(session, compression);
+    }
     let policy = action.policy.as_ref();
     if let Some(policy) = policy.filter(|policy| policy.is_guarded()) {
         // On the heap: other requests need no room for it.

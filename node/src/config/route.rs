@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{cache, files::Settings as Files, route::Criteria, upstream};
+use crate::{cache, coding::Coding, files::Settings as Files, route::Criteria, upstream};
 
 use super::{
     Answer, Function, answer, criteria, files,
@@ -48,6 +48,8 @@ pub struct Route {
     pub body_size: Option<u64>,
     /// Whether `%2F` in a path is an opaque character instead of refused.
     pub keep_encoded_slashes: bool,
+    /// Codings in which answers may go out, the preferred first.
+    pub compress: Vec<Coding>,
     /// Whether answers say what the functions used.
     pub server_timing: bool,
     /// Header edits, rewrites, access.
@@ -106,6 +108,7 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
             false,
             &[("reject", false), ("keep", true)],
         ),
+        compress: files::codings(section, "compress"),
         server_timing: section.switch("server_timing"),
         rules,
         criteria: criteria?,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::policy::{Networks, Policy};
+use super::compress::Compression;
 use crate::edge::Chain;
 use crate::files::Files;
 use crate::listener::Limits;
@@ -33,6 +34,8 @@ pub struct Action {
     pub body_size: u64,
     /// Whether `%2F` in the path is an opaque character or a reason to refuse.
     pub encoded_slashes: EncodedSlashes,
+    /// In which codings answers go out, if not as they are.
+    pub compression: Option<Compression>,
     /// Whether answers say what the functions used.
     pub server_timing: bool,
     /// What else is asked of its requests and made of its answers.

@@ -12,9 +12,10 @@ use super::sites::Sites;
 use super::upstreams::Upstreams;
 use crate::auth::Login;
 use crate::cache::Cache;
+use crate::coding::Places;
 use crate::config::{Answer, Config, Route};
 use crate::edge::{Chain, Forwards, Link, Runtime};
-use crate::proxy::{Action, Cors, EncodedSlashes, Policy, StaticAnswer, Target};
+use crate::proxy::{Action, Compression, Cors, EncodedSlashes, Policy, StaticAnswer, Target};
 use crate::route::Table;
 
 /// What routes refer to.
@@ -31,6 +32,7 @@ pub(super) struct Parts<'a> {
 /// The route table. Routes whose parts are broken are left out: that was reported.
 pub(super) fn table(parts: &Parts<'_>, logins: Vec<Option<Login>>) -> Table<Arc<Action>> {
     let config = parts.config;
+    let places = Places::default();
     let routes = config
         .routes
         .iter()
@@ -41,6 +43,10 @@ pub(super) fn table(parts: &Parts<'_>, logins: Vec<Option<Login>>) -> Table<Arc<
                 name: route.name.as_str().into(),
                 target: target((position, route), parts)?,
                 body_size: route.body_size.unwrap_or(config.server.limits.body_size),
+                compression: (!route.compress.is_empty()).then(|| Compression {
+                    codings: route.compress.clone(),
+                    places: places.clone(),
+                }),
                 server_timing: route.server_timing,
                 policy: policy(route, login, parts),
                 encoded_slashes: match route.keep_encoded_slashes {

@@ -1,0 +1,127 @@
+//! One answer on its way through an encoder.
+
+use std::any::Any;
+use std::io;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use pingora::http::ResponseHeader;
+use pingora::modules::http::HttpModule;
+use pingora::{Error, ErrorType, Result};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
+
+use super::{Request, eligible};
+use crate::coding::{Encoder, Place};
+
+/// Pieces up to this size are encoded where they come by: it takes about a millisecond. Larger
+/// ones are what functions make; the thread's other work goes elsewhere meanwhile.
+const QUICK: usize = 64 * 1024;
+
+/// The answer to one request.
+pub(super) struct Stream {
+    request: Request,
+    encoder: Option<(Encoder, Place)>,
+}
+
+impl Stream {
+    pub(super) fn new(request: Request) -> Self {
+        Self {
+            request,
+            encoder: None,
+        }
+    }
+
+    fn begin(&mut self, header: &mut ResponseHeader, ends: bool) -> Result<()> {
+        if header.status == StatusCode::NOT_MODIFIED {
+            return eligible::not_modified(header, &self.request.if_none_match);
+        }
+        if !eligible::varies(header) {
+            return Ok(());
+        }
+        eligible::vary(header)?;
+        let Some(coding) = self.request.coding else {
+            return Ok(());
+        };
+        if header.status == StatusCode::PARTIAL_CONTENT {
+            return Ok(());
+        }
+        if self.request.is_head {
+            return eligible::encode(header, coding);
+        }
+        let place = self.request.places.take().filter(|_| !ends);
+        if let Some(place) = place {
+            let encoder = Encoder::new(coding).map_err(|cause| failed(&cause))?;
+            self.encoder = Some((encoder, place));
+            eligible::encode(header, coding)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, last: &[u8]) -> Result<Option<Bytes>> {
+        let Some((encoder, _place)) = self.encoder.take() else {
+            return Ok(None);
+        };
+        let end = aside(last.len(), || encoder.finish(last));
+        end.map(Some).map_err(|cause| failed(&cause))
+    }
+}
+
+#[async_trait]
+impl HttpModule for Stream {
+    async fn response_header_filter(
+        &mut self,
+        header: &mut ResponseHeader,
+        ends: bool,
+    ) -> Result<()> {
+        self.begin(header, ends)
+    }
+
+    fn response_body_filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
+        if self.encoder.is_none() {
+            return Ok(());
+        }
+        let piece = body.take().unwrap_or_default();
+        if end {
+            *body = self.finish(&piece)?;
+        } else if let (Some((encoder, _)), false) = (&mut self.encoder, piece.is_empty()) {
+            let encoded = aside(piece.len(), || encoder.encode(&piece));
+            *body = Some(encoded.map_err(|cause| failed(&cause))?);
+        }
+        Ok(())
+    }
+
+    /// Trailers would have to wait for the end of the body: it ends without them.
+    fn response_trailer_filter(
+        &mut self,
+        _trailers: &mut Option<Box<HeaderMap>>,
+    ) -> Result<Option<Bytes>> {
+        self.finish(&[])
+    }
+
+    fn response_done_filter(&mut self) -> Result<Option<Bytes>> {
+        self.finish(&[])
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// Lets other tasks of this thread go on elsewhere while much is encoded.
+fn aside<T>(length: usize, encode: impl FnOnce() -> T) -> T {
+    let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) if length > QUICK => block_in_place(encode),
+        _ => encode(),
+    }
+}
+
+fn failed(cause: &io::Error) -> Box<Error> {
+    Error::explain(ErrorType::InternalError, format!("cannot encode: {cause}"))
+}
