@@ -16,6 +16,7 @@ mod cache;
 mod cancellation;
 mod chains;
 mod cli;
+mod compression;
 mod connections;
 mod cors;
 mod downstream_limits;

@@ -7,7 +7,7 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const LONGEST: usize = 450;
 
 /// A crate, and the modules of `node/src` that may name it.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 13] = [
     ("pingora", &["proxy", "listener", "upstream", "server"]),
     ("h2", &["listener", "proxy"]),
     ("wasmtime", &["edge"]),
@@ -17,6 +17,10 @@ const OWNERS: [(&str, &[&str]); 8] = [
     ("seccompiler", &["sandbox"]),
     ("libc", &["sandbox"]),
     ("bcrypt", &["auth"]),
+    ("brotli", &["coding"]),
+    ("flate2", &["coding"]),
+    ("zstd", &["coding"]),
+    ("mime_guess", &["files"]),
 ];
 
 const CONFIG_READERS: [&str; 5] = ["config", "main", "lib", "server", "cli"];

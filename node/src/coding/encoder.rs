@@ -25,7 +25,7 @@ const ZSTD_WINDOW: u32 = 18;
 /// Brotli's own output buffer.
 const BUFFER: usize = 4096;
 
-/// A body on its way into a coding. Takes about 300 KiB for gzip, 1 MiB for the others.
+/// A body on its way into a coding. Takes 0.3 MiB for gzip, 1.6 for Brotli and 1.2 for zstd.
 #[derive(Debug)]
 pub struct Encoder(Kind);
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Encoders at once, of the whole node: together at most some 600 MiB.
-const MOST: usize = 512;
+/// Encoders at once, of the whole node: together at most 400 MiB.
+const MOST: usize = 256;
 
 /// Room for encoders, shared by all routes.
 #[derive(Clone, Debug, Default)]

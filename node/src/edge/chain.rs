@@ -38,7 +38,7 @@ pub struct Link {
 /// What follows the last function of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forwards {
-    /// The request goes to an upstream.
+    /// The request goes to an upstream, or what is in its place.
     ToUpstream,
     /// Nothing: the functions must answer.
     Nowhere,

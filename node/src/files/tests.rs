@@ -116,7 +116,7 @@ fn only_regular_files_that_can_be_read_are_shown() {
     let at = |path: &str| folder.path().join(path);
     nix::unistd::mkfifo(&at("site/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     drop(std::os::unix::net::UnixListener::bind(at("site/socket")).unwrap());
-    fs::set_permissions(at("site/a.css"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(at("site/a.css"), fs::Permissions::from_mode(0o000)).unwrap();
     let files = Files::new(settings(&folder), "/").unwrap();
     for path in ["/pipe", "/socket"] {
         assert_eq!(shown(&files, path), "absent", "{path}");

@@ -164,8 +164,8 @@ fn only_files_are_files() {
     let mut closed = vec!["/pipe", "/socket"];
     // Root may read everything.
     if !nix::unistd::geteuid().is_root() {
-        fs::set_permissions(at("locked"), fs::Permissions::from_mode(0)).unwrap();
-        fs::set_permissions(at("shut"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(at("locked"), fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(at("shut"), fs::Permissions::from_mode(0o000)).unwrap();
         closed.extend(["/locked", "/shut/a"]);
     }
     for path in closed {

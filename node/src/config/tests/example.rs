@@ -150,6 +150,7 @@ fn shown_elsewhere(key: &str) -> bool {
         "path",
         "path_regex",
         "upstream",
+        "files",
         "respond",
         "redirect",
         // Instead of strip_prefix and basic_auth.

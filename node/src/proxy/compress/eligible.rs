@@ -56,7 +56,13 @@ pub(super) fn varies(header: &ResponseHeader) -> bool {
         && is_compressible(&header.headers)
         && !is_encoded(&header.headers)
         && !forbids(&header.headers)
-        && length(&header.headers).is_none_or(|length| length >= SHORTEST)
+        && is_worth_it(header)
+}
+
+/// How long all of it is, a part does not say.
+fn is_worth_it(header: &ResponseHeader) -> bool {
+    header.status == StatusCode::PARTIAL_CONTENT
+        || length(&header.headers).is_none_or(|length| length >= SHORTEST)
 }
 
 /// The beginning of a type decides; what follows a `;` are parameters.

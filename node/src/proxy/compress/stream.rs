@@ -15,9 +15,9 @@ use tokio::task::block_in_place;
 use super::{Request, eligible};
 use crate::coding::{Encoder, Place};
 
-/// Pieces up to this size are encoded where they come by: it takes about a millisecond. Larger
-/// ones are what functions make; the thread's other work goes elsewhere meanwhile.
-const QUICK: usize = 64 * 1024;
+/// Pieces up to this size are encoded where they come by: it takes less than a millisecond. With
+/// larger ones, of files and functions above all, the thread's other work goes elsewhere meanwhile.
+const QUICK: usize = 32 * 1024;
 
 /// The answer to one request.
 pub(super) struct Stream {
