@@ -35,7 +35,9 @@ impl Request {
     fn new(session: &Session, compression: &Compression) -> Self {
         let header = session.req_header();
         // HTTP/1.0 has no chunks, and parts are of the body as it is.
-        let takes_any = header.version != Version::HTTP_10 && !header.headers.contains_key(RANGE);
+        let takes_any = header.version != Version::HTTP_10
+            && !header.headers.contains_key(RANGE)
+            && !eligible::forbids(&header.headers);
         let accepted = Accepted::of(&header.headers);
         let if_none_match = header.headers.get_all(IF_NONE_MATCH);
         Self {

@@ -83,8 +83,8 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// RFC 9111, section 5.2.2.6.
-fn forbids(headers: &HeaderMap) -> bool {
+/// Whether the body must stay as it is (RFC 9111, sections 5.2.1.6 and 5.2.2.6).
+pub(super) fn forbids(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CACHE_CONTROL).iter();
     let mut directives = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     directives.any(|one| one.trim_ascii().eq_ignore_ascii_case(b"no-transform"))

@@ -125,3 +125,64 @@ fn aside<T>(length: usize, encode: impl FnOnce() -> T) -> T {
 fn failed(cause: &io::Error) -> Box<Error> {
     Error::explain(ErrorType::InternalError, format!("cannot encode: {cause}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coding::{Coding, Places};
+
+    fn request(places: &Places) -> Request {
+        Request {
+            coding: Some(Coding::Gzip),
+            is_head: false,
+            if_none_match: Vec::new(),
+            places: places.clone(),
+        }
+    }
+
+    fn page() -> ResponseHeader {
+        let mut header = ResponseHeader::build(200, None).unwrap();
+        header.insert_header("content-type", "text/html").unwrap();
+        header
+    }
+
+    fn coding(stream: &mut Stream, ends: bool) -> Option<String> {
+        let mut header = page();
+        stream.begin(&mut header, ends).unwrap();
+        assert!(header.headers.contains_key("vary"));
+        let coding = header.headers.get("content-encoding")?;
+        Some(coding.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn without_room_for_an_encoder_the_answer_goes_out_as_it_is() {
+        let places = Places::default();
+        let taken: Vec<_> = std::iter::from_fn(|| places.take()).collect();
+        let mut stream = Stream::new(request(&places));
+        assert_eq!(coding(&mut stream, false), None);
+        let mut body = Some(Bytes::from_static(b"plain"));
+        stream.response_body_filter(&mut body, true).unwrap();
+        assert_eq!(body.unwrap(), "plain");
+        drop(taken);
+        let mut stream = Stream::new(request(&places));
+        assert_eq!(coding(&mut stream, false).as_deref(), Some("gzip"));
+    }
+
+    #[test]
+    fn an_encoder_ends_once_and_gives_its_place_back() {
+        let places = Places::default();
+        let mut stream = Stream::new(request(&places));
+        assert_eq!(coding(&mut stream, true), None);
+        assert_eq!(coding(&mut stream, false).as_deref(), Some("gzip"));
+        let mut body = Some(Bytes::new());
+        stream.response_body_filter(&mut body, false).unwrap();
+        assert_eq!(body, None);
+        stream.response_body_filter(&mut body, true).unwrap();
+        assert!(body.is_some_and(|body| !body.is_empty()));
+        assert_eq!(stream.response_done_filter().unwrap(), None);
+        assert_eq!(
+            std::iter::from_fn(|| places.take().map(std::mem::forget)).count(),
+            256
+        );
+    }
+}
