@@ -1,7 +1,9 @@
 //! Names of backends: followed while the node runs, and no reason not to start.
 
+use std::net::TcpListener;
+
 use crate::harness::node::message;
-use crate::harness::{Dns, Node, Origin, Setup, node};
+use crate::harness::{Answer, Dns, Node, Origin, Setup, node};
 
 /// A node whose only backend is `origin.test` at the port of `origin`, as `dns` knows it.
 fn named(dns: &Dns, origin: &Origin) -> Setup {
@@ -15,11 +17,16 @@ fn named(dns: &Dns, origin: &Origin) -> Setup {
 
 /// Two origins on the same port of two addresses, 127.0.0.1 and 127.0.0.2.
 fn pair() -> (Origin, Origin) {
-    let first = Origin::saying("first");
-    let mut address = first.address;
-    address.set_ip("127.0.0.2".parse().unwrap());
-    let second = Origin::start_at(address, |_| crate::harness::Answer::ok("second"));
-    (first, second)
+    loop {
+        let first = Origin::saying("first");
+        let mut address = first.address;
+        address.set_ip("127.0.0.2".parse().unwrap());
+        // Another process may have this port of the other address.
+        if TcpListener::bind(address).is_ok() {
+            let second = Origin::start_at(address, |_| Answer::ok("second"));
+            return (first, second);
+        }
+    }
 }
 
 fn wait_for(node: &Node, text: &str) -> String {
