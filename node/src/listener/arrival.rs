@@ -6,8 +6,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora::protocols::Stream;
+<<<<<<< ours
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+=======
+use tokio::io::AsyncWriteExt;
+use tracing::field::display;
+>>>>>>> theirs
 use tracing::{debug, warn};
 
 use super::gate::{Gate, Place};
@@ -138,7 +143,10 @@ impl Entrance {
             None => (stream, None),
             Some(tls) => {
                 let stream = tls.accept(stream).await;
-                let failed = |error: &_| debug!(?client, %error, "a tls handshake failed");
+                let failed = |error: &_| {
+                    let client = client.map(display);
+                    debug!(client, %error, "a tls handshake failed");
+                };
                 let stream = stream.inspect_err(failed).ok()?;
                 let secured = stream.secured();
                 (Box::new(stream), Some(secured))
@@ -179,7 +187,8 @@ impl Entrance {
     /// Whoever can connect can cause it as often as he likes.
     fn complain(&self, peer: Option<IpAddr>, error: &proxy_protocol::HeaderError) {
         if let Some(withheld) = self.complaints.due(0) {
-            warn!(peer = ?peer, withheld, "a connection is closed: {error}");
+            let peer = peer.map(display);
+            warn!(peer, withheld, "a connection is closed: {error}");
         }
     }
 }

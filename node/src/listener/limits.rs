@@ -11,7 +11,8 @@ pub struct Limits {
     pub uri_length: usize,
     /// Request body, in bytes: 413 past it; a route may set its own.
     pub body_size: u64,
-    /// The whole header, from its first byte: 408.
+    /// The whole header, from its first byte: 408. Before it, all that comes before HTTP: the
+    /// connection is closed.
     pub header_timeout: Duration,
     /// Connections of all clients.
     pub connections: usize,
