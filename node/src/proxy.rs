@@ -12,10 +12,12 @@ mod exchange;
 mod fail;
 mod files;
 mod forward;
+mod hsts;
 mod http2;
 mod identity;
 mod phase;
 mod policy;
+mod redirect;
 mod request;
 mod request_id;
 mod respond;
@@ -38,7 +40,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 pub use access::{AccessLine, AccessLog};
-pub use action::{Action, EncodedSlashes, Snapshot, StaticAnswer, Target};
+pub use action::{Action, EncodedSlashes, HttpsRedirect, Snapshot, StaticAnswer, Target};
 pub use compress::Compression;
 pub use context::{Activity, Context};
 pub use error::ErrorCode;
@@ -274,6 +276,13 @@ async fn act(
             respond::fixed(session, context, answer).await?;
             Ok(Next::Answered)
         }
+        Target::ToHttps(redirect) => match redirect::answer(session.req_header(), *redirect) {
+            Some(answer) => {
+                respond::fixed(session, context, &answer).await?;
+                Ok(Next::Answered)
+            }
+            None => Ok(Next::Refused(ErrorCode::BadRequest)),
+        },
         // On the heap: other requests need no room for it.
         Target::Files(files) => Box::pin(files::serve(session, context, files)).await,
         Target::Functions(chain)

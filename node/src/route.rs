@@ -1,13 +1,18 @@
 //! Which route a request takes. Matching only: what a match means is the caller's type `T`.
 //!
-//! Precedence is that of the Kubernetes Gateway API's `HTTPRoute`, over all routes that match:
+//! Routes for the request's scheme come before routes for any, like those of a listener of their
+//! own. Among these, precedence is that of the Kubernetes Gateway API's `HTTPRoute`, over all routes
+//! that match:
 //! host (exact, longest wildcard, any), then path (exact, regex in file order, longest prefix),
 //! then a named method before any method, then the most headers, then the order in the file.
 
 use http::{HeaderMap, Method};
 
+use crate::scheme::Scheme;
+
 mod criteria;
 mod host;
+mod hosts;
 pub mod normal;
 mod path;
 mod precedence;
@@ -23,6 +28,8 @@ pub use table::Table;
 /// What a [`Table`] looks at in a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
+    /// How it came.
+    pub scheme: Scheme,
     /// The host as the client wrote it: perhaps with a port, a trailing dot, in any case.
     /// One that is absent or malformed matches only routes without hosts.
     pub host: Option<&'a str>,

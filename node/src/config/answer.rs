@@ -8,7 +8,9 @@ use http::{
 use super::{headers, section::Section, value::Value};
 
 const RESPOND: &str = "write a table such as { status = 200, body = \"ok\" }";
-const REDIRECT: &str = "write a table such as { to = \"https://example.com/\", status = 308 }";
+const REDIRECT: &str = "write a table such as { to = \"https://example.com/\", status = 308 } or { scheme = \"https\" }";
+/// What a URL need not say.
+const HTTPS_PORT: u16 = 443;
 const LOCATION: &str = "write a URL such as \"https://example.com/\" or a path such as \"/new\"";
 
 /// Headers that frame the message or belong to the connection.
@@ -39,6 +41,13 @@ pub enum Answer {
     Redirect {
         /// An absolute URL, or a path that starts with `/`.
         to: String,
+        /// 301, 302, 303, 307 or 308.
+        status: StatusCode,
+    },
+    /// The same over TLS; for requests that came without.
+    ToHttps {
+        /// Where it is not 443.
+        port: Option<u16>,
         /// 301, 302, 303, 307 or 308.
         status: StatusCode,
     },
@@ -107,12 +116,37 @@ fn has_no_body(status: StatusCode) -> bool {
 }
 
 fn read_redirect(section: &mut Section<'_>) -> Option<Answer> {
-    let to = section.require("to", LOCATION);
     let status = section.take("status");
     let status = match status {
         Some(value) => redirect_status(&value),
         None => Some(StatusCode::PERMANENT_REDIRECT),
     };
+    let (scheme, port) = (section.take("scheme"), section.take("port"));
+    if let Some(scheme) = scheme {
+        if let Some(to) = section.take("to") {
+            to.wrong(
+                "a redirect to another scheme keeps host and path",
+                "keep only one of to and scheme",
+            );
+        }
+        scheme.choice(&[("https", ())])?;
+        let port = port.map(|port| port.integer(&(1..=u64::from(u16::MAX)), 8443));
+        let port = match port {
+            Some(port) => Some(u16::try_from(port?).ok()?),
+            None => None,
+        };
+        return Some(Answer::ToHttps {
+            port: port.filter(|port| *port != HTTPS_PORT),
+            status: status?,
+        });
+    }
+    if let Some(port) = port {
+        port.wrong(
+            "only a redirect to another scheme has a port of its own",
+            "write it in `to`, or add scheme = \"https\"",
+        );
+    }
+    let to = section.require("to", LOCATION);
     let to = to?.parsed_by(parse_location, LOCATION)?;
     Some(Answer::Redirect {
         to,

@@ -1,4 +1,4 @@
-//! Which requests a route is for: `hosts`, `path`, `path_prefix`, `path_regex`, `methods` and
+//! Which requests a route is for: `scheme`, `hosts`, `path`, `path_prefix`, `path_regex`, `methods` and
 //! `headers` of `[[routes]]`.
 
 use std::{fmt::Display, str::FromStr};
@@ -6,6 +6,7 @@ use std::{fmt::Display, str::FromStr};
 use http::Method;
 
 use crate::route::{Criteria, HostPattern, PathPattern, PatternError};
+use crate::scheme::Scheme;
 
 use super::{headers, section::Section, value::Value};
 
@@ -13,6 +14,8 @@ const HOST: &str = "write a host such as \"api.example.com\" or \"*.example.com\
 pub(super) const METHOD: &str = "write a method such as \"GET\"";
 const PATH: &str = "write a path such as \"/rates\"";
 const REGEX: &str = "write a regular expression such as \"^/v[0-9]+/\"";
+
+const SCHEMES: &[(&str, Scheme)] = &[("http", Scheme::Http), ("https", Scheme::Https)];
 
 /// The methods people write in lower case by mistake: as a token of HTTP `get` is a method too,
 /// but not one a client sends.
@@ -32,6 +35,9 @@ pub(super) enum MethodError {
 /// `None` when it cannot be said which paths the route is for.
 pub(super) fn read(section: &mut Section<'_>) -> Option<Criteria> {
     let criteria = Criteria {
+        scheme: section
+            .take("scheme")
+            .and_then(|value| value.choice(SCHEMES)),
         hosts: choices(section, "hosts", HOST, HostPattern::from_str),
         methods: choices(section, "methods", METHOD, parse_method),
         headers: headers::read(section, "headers", &[]),

@@ -33,4 +33,3 @@ pub(super) fn read(list: &Value<'_>) -> Networks {
     });
     networks.collect()
 }
-

@@ -17,6 +17,9 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Units of time, in milliseconds, largest first.
 const TIMES: &[Unit] = &[("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
+/// A unit of time that is only read.
+const DAYS: &[Unit] = &[("d", 86_400_000)];
+
 /// Units of size, in bytes, largest first: the ones values are shown in.
 const BINARY_SIZES: &[Unit] = &[("GiB", GIB), ("MiB", MIB), ("KiB", KIB), ("B", 1)];
 
@@ -42,7 +45,7 @@ pub(super) enum QuantityError {
 
 /// Reads a duration.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
-    parse(text, &[TIMES]).map(Duration::from_millis)
+    parse(text, &[DAYS, TIMES]).map(Duration::from_millis)
 }
 
 /// Reads a size, in bytes.
@@ -109,12 +112,13 @@ mod tests {
         assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
         assert_eq!(parse_duration("1m"), Ok(MINUTE));
         assert_eq!(parse_duration("1h"), Ok(HOUR));
+        assert_eq!(parse_duration("2d"), Ok(2 * DAY));
         assert_eq!(parse_duration("1.5s"), Err(QuantityError::Fraction));
         assert_eq!(parse_duration("5"), Err(QuantityError::NoUnit));
         assert_eq!(parse_duration("-5s"), Err(QuantityError::NoNumber));
         assert_eq!(
-            parse_duration("1d"),
-            Err(QuantityError::UnknownUnit("h, m, s, ms".to_owned()))
+            parse_duration("1w"),
+            Err(QuantityError::UnknownUnit("d, h, m, s, ms".to_owned()))
         );
     }
 

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{cache, coding::Coding, files::Settings as Files, route::Criteria, upstream};
+use crate::{
+    cache, coding::Coding, files::Settings as Files, route::Criteria, scheme::Scheme, upstream,
+};
 
 use super::{
-    Answer, Function, answer, criteria, files,
+    Answer, Function, Hsts, answer, criteria, files, hsts,
     nearest::{listed, nearest},
     places::quoted,
     quantity::{MIB, TIB},
@@ -54,6 +56,8 @@ pub struct Route {
     pub server_timing: bool,
     /// Header edits, rewrites, access.
     pub rules: Rules,
+    /// What browsers are told about later requests, over TLS.
+    pub hsts: Option<Hsts>,
 }
 
 /// What routes can refer to.
@@ -82,7 +86,7 @@ pub(super) fn read(root: &mut Section<'_>, targets: &Targets<'_>) -> Vec<Route> 
 }
 
 fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) -> Option<Route> {
-    let criteria = criteria::read(section);
+    let mut criteria = criteria::read(section);
     let functions = functions(section, targets);
     let upstream = section.take("upstream");
     let upstream = upstream.and_then(|value| {
@@ -95,6 +99,9 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
     check_bodies(section, &functions, targets);
     let answers = section.has("respond") || section.has("redirect");
     let answer = answer::read(section);
+    if let Some(Answer::ToHttps { .. }) = answer {
+        only_in_the_clear(section, criteria.as_mut());
+    }
     let body_size = section.take("body_size");
     let rules = rules::read(section, criteria.as_ref(), targets.cache);
     let route = Route {
@@ -111,12 +118,25 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
         compress: files::codings(section, "compress"),
         server_timing: section.switch("server_timing"),
         rules,
+        hsts: hsts::read(section),
         criteria: criteria?,
         answer,
     };
     check_action(section);
     let is_whole = (route.answer.is_some() || !answers) && (route.files.is_some() || !serves);
     is_whole.then_some(route)
+}
+
+/// What came over TLS would be sent to where it came from.
+fn only_in_the_clear(section: &Section<'_>, criteria: Option<&mut Criteria>) {
+    let Some(criteria) = criteria else { return };
+    if let (Some(Scheme::Https), Some(scheme)) = (criteria.scheme, section.peek("scheme")) {
+        scheme.wrong(
+            "the route would redirect its requests to themselves",
+            "write scheme = \"http\", or remove it",
+        );
+    }
+    criteria.scheme = Some(Scheme::Http);
 }
 
 fn name(section: &mut Section<'_>, position: usize, names: &mut BTreeSet<String>) -> String {

@@ -6,13 +6,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora::protocols::Stream;
-<<<<<<< ours
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-=======
-use tokio::io::AsyncWriteExt;
 use tracing::field::display;
->>>>>>> theirs
 use tracing::{debug, warn};
 
 use super::gate::{Gate, Place};

@@ -109,19 +109,13 @@ impl GuardedStream {
     /// Answers what the proxy has not parsed yet, then ends the connection. The answer
     /// is lost if the client does not even take that. Whose language is not known is told nothing.
     fn refuse(&mut self, refusal: Refusal, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-<<<<<<< ours
         if let Language::Http1 = self.language {
             let answer = (self.refusals)(refusal);
             drop(Pin::new(&mut self.inner).poll_write(context, &answer));
             drop(Pin::new(&mut self.inner).poll_flush(context));
+            // Over TLS, the end must be told from a connection that was cut.
+            drop(Pin::new(&mut self.inner).poll_shutdown(context));
         }
-=======
-        let answer = (self.refusals)(refusal);
-        drop(Pin::new(&mut self.inner).poll_write(context, &answer));
-        drop(Pin::new(&mut self.inner).poll_flush(context));
-        // Over TLS, the end must be told from a connection that was cut.
-        drop(Pin::new(&mut self.inner).poll_shutdown(context));
->>>>>>> theirs
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 

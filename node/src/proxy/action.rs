@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::policy::{Networks, Policy};
 use super::compress::Compression;
+use super::policy::{Networks, Policy};
 use crate::edge::Chain;
 use crate::files::Files;
 use crate::listener::Limits;
@@ -40,12 +40,16 @@ pub struct Action {
     pub server_timing: bool,
     /// What else is asked of its requests and made of its answers.
     pub policy: Option<Box<Policy>>,
+    /// The value of `Strict-Transport-Security` in answers over TLS.
+    pub hsts: Option<HeaderValue>,
 }
 
 /// What becomes of a matched request.
 pub enum Target {
     /// A fixed answer.
     Answer(StaticAnswer),
+    /// A redirect to the same URL over TLS.
+    ToHttps(HttpsRedirect),
     /// Functions answer.
     Functions(Chain),
     /// Functions first, then an upstream.
@@ -65,7 +69,7 @@ impl Target {
             Self::Functions(chain)
             | Self::FunctionsThenUpstream(chain, _)
             | Self::FunctionsThenFiles(chain, _) => Some(chain),
-            Self::Answer(_) | Self::Upstream(_) | Self::Files(_) => None,
+            Self::Answer(_) | Self::ToHttps(_) | Self::Upstream(_) | Self::Files(_) => None,
         }
     }
 
@@ -74,11 +78,21 @@ impl Target {
         match self {
             Self::Files(files) | Self::FunctionsThenFiles(_, files) => Some(files),
             Self::Answer(_)
+            | Self::ToHttps(_)
             | Self::Functions(_)
             | Self::FunctionsThenUpstream(..)
             | Self::Upstream(_) => None,
         }
     }
+}
+
+/// Where a client that came without TLS finds the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpsRedirect {
+    /// Where it differs from that of `https`.
+    pub port: Option<u16>,
+    /// Its status.
+    pub status: StatusCode,
 }
 
 /// What to do with `%2F`.

@@ -106,6 +106,7 @@ fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refuse
     let header = session.req_header();
     let normal = request::normal_path(header)?;
     let wanted = route::Request {
+        scheme: context.scheme,
         host: header
             .headers
             .get(http::header::HOST)

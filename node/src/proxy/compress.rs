@@ -62,14 +62,3 @@ pub(super) fn begin(session: &mut Session, compression: &Compression) {
     modules.add_module(Box::new(Request::new(session, compression)));
     session.downstream_modules_ctx = modules.build_ctx();
 }
-
-/// Writes what an encoder holds back, where the end of a body is written past the modules.
-pub(super) async fn end(session: &mut Session) -> pingora::Result<()> {
-    match session.downstream_modules_ctx.response_done_filter()? {
-        Some(last) => {
-            let downstream = session.as_downstream_mut();
-            downstream.write_response_body(last, false).await
-        }
-        None => Ok(()),
-    }
-}

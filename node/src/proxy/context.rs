@@ -15,6 +15,7 @@ use super::policy::State;
 use super::request_id::RequestId;
 use crate::edge::{Edits, Hold, Record, Request, RequestEdits};
 use crate::listener::Connection;
+use crate::scheme::Scheme;
 use crate::upstream::{Lease, Upstream};
 
 /// State of one request.
@@ -22,6 +23,8 @@ pub struct Context {
     /// One snapshot for the whole request.
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) connection: Option<Arc<Connection>>,
+    /// How the client's request came.
+    pub(super) scheme: Scheme,
     pub(super) started: Instant,
     pub(super) id: RequestId,
     /// Random; what [`Context::id`] is made of, unless that was given.
@@ -99,6 +102,7 @@ impl Context {
         let bits = fastrand::u128(..);
         Self {
             snapshot,
+            scheme: connection.as_ref().map(|c| c.scheme()).unwrap_or_default(),
             started: Instant::now(),
             id: RequestId::of(bits),
             bits,
@@ -137,6 +141,7 @@ impl Context {
                 Some(Arc::clone(upstream))
             }
             Target::Answer(_)
+            | Target::ToHttps(_)
             | Target::Functions(_)
             | Target::FunctionsThenFiles(..)
             | Target::Files(_) => None,

@@ -9,7 +9,7 @@ use pingora::http::RequestHeader;
 
 use super::context::Context;
 use super::identity::{
-    self, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID,
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID,
 };
 use super::policy;
 use super::request::{CDN_LOOP, NODE_NAME};
@@ -67,7 +67,7 @@ fn add_identity(upstream: &mut RequestHeader, context: &Context) -> Result<()> {
         upstream.insert_header(X_FORWARDED_FOR, path)?;
         upstream.insert_header(X_REAL_IP, &**client)?;
     }
-    let scheme = identity::scheme(context).as_str();
+    let scheme = context.scheme.as_str();
     upstream.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
     let host = upstream.headers.get(HOST).cloned();
     if host.is_none() {

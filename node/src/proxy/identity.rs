@@ -10,7 +10,6 @@ use std::sync::Arc;
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-
 use self::chain::Chain;
 use super::Networks;
 use super::context::Context;
@@ -53,14 +52,10 @@ pub(super) fn establish(headers: &HeaderMap, context: &mut Context) {
         context.client = Some(Arc::from(client.to_string()));
     }
     context.client_address = Some(client);
+    if let Some(scheme) = told.scheme {
+        context.scheme = scheme;
+    }
     context.told = Some(Box::new(told));
-}
-
-/// How the client's request came, to its own end of the first trusted proxy.
-pub(super) fn scheme(context: &Context) -> Scheme {
-    let told = context.told.as_ref().and_then(|told| told.scheme);
-    let own = || context.connection.as_ref().map(|own| own.scheme());
-    told.or_else(own).unwrap_or_default()
 }
 
 /// `X-Forwarded-For` counts before `Forwarded`, and that before `X-Real-IP`: a proxy passes on

@@ -13,7 +13,7 @@ use super::action::StaticAnswer;
 use super::context::Context;
 use super::error::{self, ErrorCode, PROBLEM_JSON, Row};
 use super::request::{content_length, expects_continue};
-use super::{policy, timing};
+use super::{hsts, policy, timing};
 use crate::edge::Answer;
 use crate::listener::Refusal;
 
@@ -24,8 +24,8 @@ const DRAINED: u64 = 64 * 1024;
 /// How long a client that is still sending gets to read why it should not.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Room for what is added to an answer: date, length, connection, options.
-const NODE_HEADERS: usize = 4;
+/// Room for what is added to an answer: date, length, connection, options, strict transport.
+const NODE_HEADERS: usize = 5;
 
 /// Sends a fixed answer.
 pub(super) async fn fixed(
@@ -39,6 +39,7 @@ pub(super) async fn fixed(
         header.append_header(name.clone(), value.clone())?;
     }
     policy::finish(context, &mut header)?;
+    hsts::add(&mut header, context)?;
     send(session, header, answer.body.clone()).await
 }
 
@@ -56,6 +57,7 @@ pub(super) async fn function(
     policy::apply(&answer.edits.headers, &mut header)?;
     timing::add(&mut header, context)?;
     policy::finish(context, &mut header)?;
+    hsts::add(&mut header, context)?;
     send(session, header, answer.body).await
 }
 
@@ -76,6 +78,7 @@ pub(super) async fn problem(
     }
     timing::add(&mut header, context)?;
     policy::explain(context, &mut header)?;
+    hsts::add(&mut header, context)?;
     let body = Bytes::from(error::problem(row, context.id.as_str()));
     if !session.is_body_done() && refuses_the_body(session, code) {
         session.set_keepalive(None);

@@ -13,7 +13,7 @@ use pingora::{Error, ErrorType, Result};
 use super::context::{Context, ReplacedBody};
 use super::policy::{self, apply};
 use super::respond::has_body;
-use super::timing;
+use super::{hsts, timing};
 use crate::edge::OF_THE_BODY;
 
 /// Raised to make the library stop forwarding an answer that the node writes itself.
@@ -103,6 +103,7 @@ pub(super) fn edit(
     apply(&context.edits.headers, header)?;
     timing::add(header, context)?;
     policy::finish(context, header)?;
+    hsts::add(header, context)?;
     match body.filter(|_| has_body(method, header.status)) {
         Some(body) => replace(context, header, body, upstream_sends),
         None => fit_body(context, method, received, header),

@@ -3,10 +3,13 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::{HostPattern, PathPattern};
+use crate::scheme::Scheme;
 
 /// What a route asks of a request. The default matches every request.
 #[derive(Debug, Clone, Default)]
 pub struct Criteria {
+    /// This one; `None`: any.
+    pub scheme: Option<Scheme>,
     /// One of these; empty: any host, or none.
     pub hosts: Vec<HostPattern>,
     /// The path.

@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use super::{Criteria, HostPattern, PathPattern, table::RouteId};
+use crate::scheme::Scheme;
 
 /// How routes with the same host and path rank: the lesser takes precedence.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,14 +16,18 @@ pub(super) struct TieBreak {
 /// How a route ranks among all others by its most specific host: the lesser takes precedence.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
+    any_scheme: bool,
     host: HostRank,
     path: PathRank,
     tie_break: TieBreak,
 }
 
-/// For each host, the first route that has an expression: the same expression is the same path.
+/// For each scheme and host, the first route that has an expression: the same expression is the same path.
 #[derive(Debug, Default)]
-pub(super) struct FirstUses<'c>(HashMap<(Option<&'c HostPattern>, &'c str), RouteId>);
+pub(super) struct FirstUses<'c>(HashMap<FirstUse<'c>, RouteId>);
+
+/// Scheme, host and expression.
+type FirstUse<'c> = (Option<Scheme>, Option<&'c HostPattern>, &'c str);
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum HostRank {
@@ -60,11 +65,15 @@ impl<'c> FirstUses<'c> {
             .iter()
             .min_by_key(|host| host_rank(Some(host)));
         Rank {
+            any_scheme: criteria.scheme.is_none(),
             host: host_rank(host),
             path: match &criteria.path {
                 PathPattern::Exact(_) => PathRank::Exact,
                 PathPattern::Regex(regex) => {
-                    let first = self.0.entry((host, regex.as_str())).or_insert(route);
+                    let first = self
+                        .0
+                        .entry((criteria.scheme, host, regex.as_str()))
+                        .or_insert(route);
                     PathRank::Regex(*first)
                 }
                 PathPattern::Prefix(prefix) => PathRank::Prefix(Reverse(prefix.as_str().len())),

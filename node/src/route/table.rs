@@ -1,15 +1,9 @@
 //! All routes, compiled for lookup.
 
-use std::{collections::HashMap, iter};
-
 use http::Method;
 
-use super::{
-    Criteria, HostPattern, Lookup, Request,
-    host::RequestHost,
-    precedence::{FirstUses, TieBreak},
-    scope::Scope,
-};
+use super::{Criteria, Lookup, Request, host::RequestHost, hosts::Hosts, precedence::FirstUses};
+use crate::scheme::Scheme;
 
 /// A route's position in the file.
 pub(super) type RouteId = usize;
@@ -23,10 +17,9 @@ pub(super) type RouteId = usize;
 pub struct Table<T> {
     /// In file order.
     routes: Vec<(Criteria, T)>,
-    exact: HashMap<Box<[u8]>, Scope>,
-    /// By the part after `*.`.
-    wildcard: HashMap<Box<[u8]>, Scope>,
-    any: Scope,
+    http: Hosts,
+    https: Hosts,
+    any_scheme: Hosts,
 }
 
 // === impl Table ===
@@ -35,20 +28,13 @@ impl<T> Table<T> {
     /// Compiles routes given in file order.
     pub fn new(routes: impl IntoIterator<Item = (Criteria, T)>) -> Self {
         let routes = Vec::from_iter(routes);
-        let (mut exact, mut wildcard, mut any) = Default::default();
-        for (host, ids) in by_host(&routes) {
-            let scope = Scope::new(ids.into_iter().map(|id| (id, &routes[id].0.path)));
-            match host {
-                Some(HostPattern::Exact(name)) => insert(&mut exact, name.as_str(), scope),
-                Some(HostPattern::Wildcard(name)) => insert(&mut wildcard, name.as_str(), scope),
-                None => any = scope,
-            }
-        }
+        let criteria = Vec::from_iter(routes.iter().map(|(criteria, _)| criteria));
+        let hosts = |scheme| Hosts::new(&criteria, scheme);
         Self {
+            http: hosts(Some(Scheme::Http)),
+            https: hosts(Some(Scheme::Https)),
+            any_scheme: hosts(None),
             routes,
-            exact,
-            wildcard,
-            any,
         }
     }
 
@@ -92,7 +78,13 @@ impl<T> Table<T> {
         host: Option<&RequestHost>,
         request: &Request<'_>,
     ) -> impl Iterator<Item = (&'t Criteria, &'t T)> {
-        self.scopes(host)
+        let own = match request.scheme {
+            Scheme::Http => &self.http,
+            Scheme::Https => &self.https,
+        };
+        [own, &self.any_scheme]
+            .into_iter()
+            .flat_map(move |hosts| hosts.scopes(host))
             .flat_map(|scope| scope.matching(request.path))
             .map(|id| {
                 let (criteria, target) = &self.routes[id];
@@ -100,42 +92,6 @@ impl<T> Table<T> {
             })
             .filter(|(criteria, _)| criteria.agrees_with(request.headers))
     }
-
-    /// From the most specific host that matches to the least.
-    fn scopes<'t>(&'t self, host: Option<&RequestHost>) -> impl Iterator<Item = &'t Scope> {
-        let exact = host.and_then(|host| self.exact.get(host.as_bytes()));
-        let wildcard = host
-            .into_iter()
-            .flat_map(RequestHost::parents)
-            .filter_map(|parent| self.wildcard.get(parent));
-        exact
-            .into_iter()
-            .chain(wildcard)
-            .chain(iter::once(&self.any))
-    }
-}
-
-fn insert(scopes: &mut HashMap<Box<[u8]>, Scope>, name: &str, scope: Scope) {
-    scopes.insert(name.as_bytes().into(), scope);
-}
-
-/// The routes of each host pattern, and under `None` those of any host; each list in the order in
-/// which routes with the same path are to be tried.
-fn by_host<T>(routes: &[(Criteria, T)]) -> HashMap<Option<&HostPattern>, Vec<RouteId>> {
-    let mut order = Vec::from_iter(0..routes.len());
-    order.sort_by_key(|&id| TieBreak::new(&routes[id].0, id));
-
-    let mut by_host = HashMap::<_, Vec<_>>::new();
-    for id in order {
-        let hosts = &routes[id].0.hosts;
-        for host in hosts {
-            by_host.entry(Some(host)).or_default().push(id);
-        }
-        if hosts.is_empty() {
-            by_host.entry(None).or_default().push(id);
-        }
-    }
-    by_host
 }
 
 fn methods_of<'c>(routes: impl Iterator<Item = &'c Criteria>) -> Vec<Method> {

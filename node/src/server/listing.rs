@@ -41,6 +41,9 @@ fn describe(criteria: &Criteria) -> String {
         true => "any host".to_owned(),
         false => hosts.join(" "),
     };
+    if let Some(scheme) = criteria.scheme {
+        text = format!("{}, {text}", scheme.as_str());
+    }
     text.push_str(&format!(", {}", criteria.path));
     if !criteria.methods.is_empty() {
         let methods: Vec<&str> = criteria.methods.iter().map(http::Method::as_str).collect();
@@ -55,6 +58,9 @@ fn describe(criteria: &Criteria) -> String {
 fn target(target: &Target) -> String {
     match target {
         Target::Answer(answer) => format!("answers {}", answer.status),
+        Target::ToHttps(redirect) => {
+            format!("redirects to https, {}", redirect.status.as_u16())
+        }
         Target::Functions(chain) => format!("functions {}", chain.names().join(", ")),
         Target::FunctionsThenUpstream(chain, upstream) => {
             let names = chain.names().join(", ");

@@ -13,9 +13,11 @@ use super::upstreams::Upstreams;
 use crate::auth::Login;
 use crate::cache::Cache;
 use crate::coding::Places;
-use crate::config::{Answer, Config, Route};
+use crate::config::{Answer, Config, Hsts, Route};
 use crate::edge::{Chain, Forwards, Link, Runtime};
-use crate::proxy::{Action, Compression, Cors, EncodedSlashes, Policy, StaticAnswer, Target};
+use crate::proxy::{
+    Action, Compression, Cors, EncodedSlashes, HttpsRedirect, Policy, StaticAnswer, Target,
+};
 use crate::route::Table;
 
 /// What routes refer to.
@@ -33,29 +35,31 @@ pub(super) struct Parts<'a> {
 pub(super) fn table(parts: &Parts<'_>, logins: Vec<Option<Login>>) -> Table<Arc<Action>> {
     let config = parts.config;
     let places = Places::default();
-    let routes = config
-        .routes
-        .iter()
-        .enumerate()
-        .zip(logins)
-        .filter_map(|((position, route), login)| {
-            let action = Action {
-                name: route.name.as_str().into(),
-                target: target((position, route), parts)?,
-                body_size: route.body_size.unwrap_or(config.server.limits.body_size),
-                compression: (!route.compress.is_empty()).then(|| Compression {
-                    codings: route.compress.clone(),
-                    places: places.clone(),
-                }),
-                server_timing: route.server_timing,
-                policy: policy(route, login, parts),
-                encoded_slashes: match route.keep_encoded_slashes {
-                    true => EncodedSlashes::Keep,
-                    false => EncodedSlashes::Reject,
-                },
-            };
-            Some((route.criteria.clone(), Arc::new(action)))
-        });
+    let routes =
+        config
+            .routes
+            .iter()
+            .enumerate()
+            .zip(logins)
+            .filter_map(|((position, route), login)| {
+                let action = Action {
+                    name: route.name.as_str().into(),
+                    target: target((position, route), parts)?,
+                    body_size: route.body_size.unwrap_or(config.server.limits.body_size),
+                    compression: (!route.compress.is_empty()).then(|| Compression {
+                        codings: route.compress.clone(),
+                        places: places.clone(),
+                    }),
+                    server_timing: route.server_timing,
+                    policy: policy(route, login, parts),
+                    hsts: route.hsts.as_ref().map(Hsts::header),
+                    encoded_slashes: match route.keep_encoded_slashes {
+                        true => EncodedSlashes::Keep,
+                        false => EncodedSlashes::Reject,
+                    },
+                };
+                Some((route.criteria.clone(), Arc::new(action)))
+            });
     Table::new(routes)
 }
 
@@ -80,7 +84,7 @@ fn policy(route: &Route, login: Option<Login>, parts: &Parts<'_>) -> Option<Box<
 
 fn target((position, route): (usize, &Route), parts: &Parts<'_>) -> Option<Target> {
     if let Some(answer) = &route.answer {
-        return Some(Target::Answer(fixed(answer)?));
+        return answer_target(answer);
     }
     let upstream = match &route.upstream {
         Some(name) => Some(Arc::clone(parts.upstreams.get(name)?)),
@@ -122,21 +126,25 @@ fn link(name: &str, parts: &Parts<'_>) -> Option<Link> {
     })
 }
 
-fn fixed(answer: &Answer) -> Option<StaticAnswer> {
+fn answer_target(answer: &Answer) -> Option<Target> {
     Some(match answer {
         Answer::Respond {
             status,
             headers,
             body,
-        } => StaticAnswer {
+        } => Target::Answer(StaticAnswer {
             status: *status,
             headers: headers.clone(),
             body: Bytes::copy_from_slice(body.as_bytes()),
-        },
-        Answer::Redirect { to, status } => StaticAnswer {
+        }),
+        Answer::Redirect { to, status } => Target::Answer(StaticAnswer {
             status: *status,
             headers: HeaderMap::from_iter([(LOCATION, HeaderValue::from_str(to).ok()?)]),
             body: Bytes::new(),
-        },
+        }),
+        Answer::ToHttps { port, status } => Target::ToHttps(HttpsRedirect {
+            port: *port,
+            status: *status,
+        }),
     })
 }

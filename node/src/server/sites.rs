@@ -34,4 +34,3 @@ pub(super) fn sites(config: &Config, problems: &mut Vec<Problem>) -> Sites {
     }
     sites
 }
-

@@ -108,6 +108,7 @@ fn it_shows_every_key_there_is() {
     let sections = [
         "[server]",
         "[server.limits]",
+        "[[listeners]]",
         "[upstreams.origin]",
         "[cache]",
         "[egress]",

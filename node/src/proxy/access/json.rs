@@ -27,6 +27,7 @@ impl AccessLine<'_> {
         field(&mut out, b",\"method\":", |out| plain(out, self.method));
         field(&mut out, b",\"protocol\":", |out| plain(out, self.protocol));
         field(&mut out, b",\"host\":", |out| optional(out, self.host));
+        field(&mut out, b",\"tls\":", |out| optional_plain(out, self.tls));
         field(&mut out, b",\"path\":", |out| string(out, self.path));
         field(&mut out, b",\"route\":", |out| optional(out, self.route));
         field(&mut out, b",\"status\":", |out| {
@@ -192,7 +193,7 @@ mod tests {
             serde_json::json!({
                 "time": "1970-01-01T00:00:00.000Z", "request_id": "id", "client": "127.0.0.1",
                 "peer": null, "trace_id": null,
-                "method": "GET", "protocol": "HTTP/1.1", "host": "a.test", "path": "/",
+                "method": "GET", "protocol": "HTTP/1.1", "host": "a.test", "tls": null, "path": "/",
                 "route": null, "status": 200, "code": null, "bytes_sent": 5, "duration_ms": 1.234, "upstream": null,
                 "upstream_ms": null, "functions": [],
             })

@@ -12,7 +12,6 @@ use super::answer::{self, Body};
 use super::connection::Connection;
 use super::upload::Upload;
 use crate::edge::Hold;
-use crate::proxy::compress;
 use crate::proxy::context::{Context, ReplacedBody};
 use crate::proxy::respond::has_body;
 use crate::proxy::response;

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
-use crate::route::PathPattern;
+use crate::route::{HostPattern, PathPattern};
 
 const HOSTS: &[&str] = &[
     "b.test",
@@ -23,6 +23,7 @@ const VALUES: &[&str] = &["1", "2"];
 
 /// What ranks a route for one request; the least wins.
 type NaiveRank = (
+    bool,
     Reverse<usize>,
     u8,
     usize,
@@ -34,6 +35,7 @@ type NaiveRank = (
 
 #[derive(Debug)]
 struct Sent {
+    scheme: Scheme,
     host: Option<String>,
     path: String,
     method: Method,
@@ -76,6 +78,7 @@ fn naive_rank(routes: &[Criteria], at: usize, sent: &Sent) -> Option<NaiveRank> 
     let same_regex = |other: &Criteria| {
         matches!(other.path, PathPattern::Regex(_))
             && other.path.as_str() == route.path.as_str()
+            && other.scheme == route.scheme
             && pattern.map_or(other.hosts.is_empty(), |p| other.hosts.contains(p))
     };
     let (kind, first_use, length) = match &route.path {
@@ -87,7 +90,9 @@ fn naive_rank(routes: &[Criteria], at: usize, sent: &Sent) -> Option<NaiveRank> 
         .headers
         .iter()
         .all(|(name, value)| sent.headers.get_all(name).iter().any(|v| v == value));
-    (path_matches(&route.path, &sent.path) && headers_match).then_some((
+    let scheme_matches = route.scheme.is_none_or(|scheme| scheme == sent.scheme);
+    (scheme_matches && path_matches(&route.path, &sent.path) && headers_match).then_some((
+        route.scheme.is_none(),
         Reverse(specificity),
         kind,
         first_use,
@@ -160,16 +165,20 @@ fn routes(most_hosts: usize) -> impl Strategy<Value = Vec<Criteria>> {
         select(METHODS).prop_map(|method| method.parse().unwrap()),
         0..=2,
     );
-    let route =
-        (hosts, patterns(), methods, headers(2)).prop_map(|(hosts, path, methods, headers)| {
-            Criteria {
-                hosts,
-                path,
-                methods,
-                headers,
-            }
-        });
+    let route = (schemes(), hosts, patterns(), methods, headers(2)).prop_map(
+        |(scheme, hosts, path, methods, headers)| Criteria {
+            scheme,
+            hosts,
+            path,
+            methods,
+            headers,
+        },
+    );
     vec(route, 0..24)
+}
+
+fn schemes() -> impl Strategy<Value = Option<Scheme>> {
+    prop::option::weighted(0.3, select(vec![Scheme::Http, Scheme::Https]))
 }
 
 fn requests() -> impl Strategy<Value = Sent> {
@@ -184,12 +193,14 @@ fn requests() -> impl Strategy<Value = Sent> {
     ];
     let host = prop::option::weighted(0.9, select(names).prop_map(str::to_owned));
     let method = select(METHODS).prop_map(|method| method.parse().unwrap());
-    (host, paths(), method, headers(3)).prop_map(|(host, path, method, fields)| {
+    let scheme = select(vec![Scheme::Http, Scheme::Https]);
+    (scheme, host, paths(), method, headers(3)).prop_map(|(scheme, host, path, method, fields)| {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(name, value);
         }
         Sent {
+            scheme,
             host,
             path,
             method,
@@ -200,6 +211,7 @@ fn requests() -> impl Strategy<Value = Sent> {
 
 fn find<'t>(table: &'t Table<usize>, sent: &Sent) -> Lookup<'t, usize> {
     table.find(&Request {
+        scheme: sent.scheme,
         host: sent.host.as_deref(),
         path: &sent.path,
         method: &sent.method,

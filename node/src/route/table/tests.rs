@@ -7,12 +7,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::*;
 use crate::route::PathPattern;
 
-/// A route in words of the configuration: `host`, `path`, `path_prefix`, `path_regex`, `method`
+/// A route in words of the configuration: `scheme`, `host`, `path`, `path_prefix`, `path_regex`, `method`
 /// and any other key as a header.
 fn route(words: &[(&str, &str)]) -> Criteria {
     let mut criteria = Criteria::default();
     for &(key, value) in words {
         match key {
+            "scheme" if value == "http" => criteria.scheme = Some(Scheme::Http),
+            "scheme" => criteria.scheme = Some(Scheme::Https),
             "host" => criteria.hosts.push(value.parse().unwrap()),
             "path" => criteria.path = PathPattern::exact(value).unwrap(),
             "path_prefix" => criteria.path = PathPattern::prefix(value).unwrap(),
@@ -35,6 +37,7 @@ fn table(routes: &[&[(&str, &str)]]) -> Table<usize> {
 
 fn send<'t>(table: &'t Table<usize>, method: &str, host: &str, path: &str) -> Lookup<'t, usize> {
     table.find(&Request {
+        scheme: Scheme::Http,
         host: Some(host),
         path,
         method: &method.parse().unwrap(),
@@ -58,6 +61,7 @@ fn get_with(table: &Table<usize>, headers: &[(&'static str, &str)]) -> Option<us
         )
     });
     let request = Request {
+        scheme: Scheme::Http,
         host: None,
         path: "/",
         method: &Method::GET,
@@ -74,6 +78,36 @@ fn allowed(lookup: Lookup<'_, usize>) -> Vec<String> {
         Lookup::MethodNotAllowed(methods) => methods.iter().map(Method::to_string).collect(),
         other => panic!("not refused for its method: {other:?}"),
     }
+}
+
+#[test]
+fn routes_for_the_scheme_come_before_all_others_and_those_for_another_never() {
+    let table = table(&[
+        &[("host", "a.test"), ("path", "/a")],
+        &[("scheme", "http")],
+        &[("scheme", "https"), ("path", "/b")],
+        &[("scheme", "http"), ("path_prefix", "/kept")],
+    ]);
+    assert_eq!(get(&table, "a.test", "/a"), Some(1));
+    assert_eq!(get(&table, "a.test", "/kept/x"), Some(3));
+    let over_tls = |path| {
+        table.find(&Request {
+            scheme: Scheme::Https,
+            host: Some("a.test"),
+            path,
+            method: &Method::GET,
+            headers: &HeaderMap::new(),
+        })
+    };
+    assert_eq!(over_tls("/a"), Lookup::Found(&0));
+    assert_eq!(over_tls("/b"), Lookup::Found(&2));
+    assert_eq!(over_tls("/c"), Lookup::NotFound);
+    let order: Vec<_> = table
+        .in_precedence()
+        .into_iter()
+        .map(|(_, at)| *at)
+        .collect();
+    assert_eq!(order, [2, 3, 1, 0]);
 }
 
 #[test]
