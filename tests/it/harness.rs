@@ -16,6 +16,7 @@ pub(crate) mod node;
 pub(crate) mod origin;
 pub(crate) mod raw_origin;
 pub(crate) mod redis;
+pub(crate) mod secure;
 pub(crate) mod tls;
 
 pub(crate) use answer::{Answer, Gate};
@@ -30,4 +31,5 @@ pub(crate) use node::{Node, Setup, aegis, node, printed};
 pub(crate) use origin::{Origin, Received};
 pub(crate) use raw_origin::RawOrigin;
 pub(crate) use redis::Redis;
+pub(crate) use secure::{Client, Secure};
 pub(crate) use tls::Authority;

@@ -53,4 +53,5 @@ mod smuggling;
 mod streaming;
 mod telling;
 mod upstream_tls;
+mod tls;
 mod upstreams;

@@ -7,7 +7,7 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const LONGEST: usize = 450;
 
 /// A crate, and the modules of `node/src` that may name it.
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("pingora", &["proxy", "listener", "upstream", "server"]),
     ("h2", &["listener", "proxy"]),
     ("wasmtime", &["edge"]),
@@ -21,6 +21,8 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("flate2", &["coding"]),
     ("zstd", &["coding"]),
     ("mime_guess", &["files"]),
+    ("tokio_rustls", &["listener", "egress"]),
+    ("x509_parser", &["listener", "upstream", "trust"]),
 ];
 
 const CONFIG_READERS: [&str; 5] = ["config", "main", "lib", "server", "cli"];

@@ -25,8 +25,8 @@ pub(crate) struct Response {
 }
 
 /// A client connection, kept alive until dropped.
-pub(crate) struct Connection {
-    stream: BufReader<TcpStream>,
+pub(crate) struct Connection<S: Read = TcpStream> {
+    stream: BufReader<S>,
 }
 
 // === impl Request ===
@@ -106,16 +106,14 @@ impl Response {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+        Self::patient(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
     }
 
-    fn over(stream: TcpStream) -> Self {
+    fn patient(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self {
-            stream: BufReader::new(stream),
-        }
+        Self::over(stream)
     }
 
     /// From another address of this machine.
@@ -128,12 +126,42 @@ impl Connection {
         socket::bind(socket.as_raw_fd(), &source).unwrap();
         let address = socket::SockaddrStorage::from(address);
         socket::connect(socket.as_raw_fd(), &address).unwrap();
-        Self::over(TcpStream::from(socket))
+        Self::patient(TcpStream::from(socket))
     }
 
-    /// The socket below it.
-    pub(crate) fn socket(&self) -> &TcpStream {
+    /// Writes one byte per `pause` until the peer closes or says something; returns what it said.
+    ///
+    /// # Panics
+    /// When all bytes were taken.
+    pub(crate) fn drip(&mut self, bytes: &[u8], pause: Duration) -> Vec<u8> {
+        self.stream.get_ref().set_read_timeout(Some(pause)).unwrap();
+        let mut said = [0; 1024];
+        for byte in bytes {
+            self.send(&[*byte]);
+            match self.stream.read(&mut said) {
+                Ok(length) => return said[..length].to_vec(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return Vec::new(),
+            }
+        }
+        panic!("every byte was taken");
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    /// The socket, or what else is below it.
+    pub(crate) fn socket(&self) -> &S {
         self.stream.get_ref()
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut S {
+        self.stream.get_mut()
     }
 
     /// What comes, past the heads that were read.
@@ -190,24 +218,6 @@ impl Connection {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).unwrap();
         bytes
-    }
-
-    /// Writes one byte per `pause` until the peer closes or says something; returns what it said.
-    ///
-    /// # Panics
-    /// When all bytes were taken.
-    pub(crate) fn drip(&mut self, bytes: &[u8], pause: Duration) -> Vec<u8> {
-        self.stream.get_ref().set_read_timeout(Some(pause)).unwrap();
-        let mut said = [0; 1024];
-        for byte in bytes {
-            self.send(&[*byte]);
-            match self.stream.read(&mut said) {
-                Ok(length) => return said[..length].to_vec(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return Vec::new(),
-            }
-        }
-        panic!("every byte was taken");
     }
 
     /// Waits for the peer to close; what it sent before that is returned.
