@@ -81,9 +81,17 @@ fn it_is_http_1_only_where_nobody_asked_for_more() {
 #[test]
 fn the_nodes_own_errors_are_documents_here_too() {
     let origin = Origin::absent();
+    let left = Gate::default();
+    let silent = Origin::start(move |_| Answer::never(&left));
+    let garbled = Origin::start(|_| Answer::raw("HTTP/1.1 nonsense\r\n\r\n"));
     let toml = format!(
         "[[listeners]]\naddress = \"{{listen}}\"\nh2c = true\n[upstreams.o]\nbackends = [\"{origin}\"]
-         [[routes]]\npath = \"/gone\"\nupstream = \"o\"\nmethods = [\"GET\"]"
+         [upstreams.silent]\nbackends = [\"{}\"]\nread_timeout = \"200ms\"
+         [upstreams.garbled]\nbackends = [\"{}\"]
+         [[routes]]\npath = \"/gone\"\nupstream = \"o\"\nmethods = [\"GET\"]
+         [[routes]]\npath = \"/silent\"\nupstream = \"silent\"
+         [[routes]]\npath = \"/garbled\"\nupstream = \"garbled\"",
+        silent.address, garbled.address
     );
     let node = node(&toml).start();
     let client = Http2::open(node.address);
@@ -94,6 +102,8 @@ fn the_nodes_own_errors_are_documents_here_too() {
         Some("application/problem+json")
     );
     assert_eq!(client.get("/gone").error(), (502, "upstream-connect"));
+    assert_eq!(client.get("/silent").error(), (504, "upstream-timeout"));
+    assert_eq!(client.get("/garbled").error(), (502, "upstream-invalid"));
     let refused = client.exchange(request("PUT", "/gone"), b"body");
     assert_eq!(refused.error(), (405, "method-not-allowed"));
     assert_eq!(refused.header("allow"), Some("GET"));

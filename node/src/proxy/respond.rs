@@ -114,7 +114,13 @@ async fn send(session: &mut Session, header: ResponseHeader, body: Bytes) -> Res
     if !session.is_body_done() {
         drain_small(session).await;
     }
-    write(session, header, body).await
+    let refuses = header.status.as_u16() >= StatusCode::BAD_REQUEST.as_u16();
+    write(session, header, body).await?;
+    // Of a stream that is reset while it sends, a client may not read the answer.
+    if refuses && session.req_header().version == Version::HTTP_2 && !session.is_body_done() {
+        linger(session).await;
+    }
+    Ok(())
 }
 
 /// The bytes on the wire; the node alone frames them. A failed write is the client's.
@@ -195,12 +201,9 @@ fn owes_little(header: &RequestHeader) -> bool {
     content_length(&header.headers).is_some_and(|length| length <= DRAINED)
 }
 
-/// Closing at once would reset the connection under the client's feet (RFC 9112, 9.6). On
-/// HTTP/2 only the stream is closed, which the client is told of.
+/// Closing at once would reset the connection under the client's feet (RFC 9112, 9.6), or the
+/// stream, over which some clients forget the answer.
 pub(super) async fn linger(session: &mut Session) {
-    if session.req_header().version == Version::HTTP_2 {
-        return;
-    }
     timeout(LINGER, discard(session)).await.ok();
 }
 

@@ -277,3 +277,24 @@ fn sizes_hold_as_on_http_1() {
         1024
     );
 }
+
+/// Some clients forget the answer when the stream is reset under their feet.
+#[test]
+fn a_refusal_is_there_before_the_stream_is_reset() {
+    let origin = origin();
+    let node = framed("[server.limits]\nbody_size = \"1KiB\"", &origin);
+    let large: [(&str, &[u8]); 1] = [("content-length", b"100000")];
+    for (method, path, fields, status) in
+        [("POST", "/", &large[..], 413), ("PUT", "/%00", &[], 400)]
+    {
+        let mut client = Raw::open(node.address);
+        let block = request(method, path, fields);
+        client.send(&frame(HEADERS, END_HEADERS, 1, &block));
+        assert_eq!(client.wait_for(HEADERS, 1).unwrap().status(), status);
+        assert!(client.wait_for(DATA, 1).unwrap().flags & END_STREAM != 0);
+        // It is still read, and once the client has ended it there is nothing to reset.
+        client.send(&frame(DATA, 0, 1, &[b'x'; 10_000]));
+        client.send(&frame(DATA, END_STREAM, 1, &[b'x'; 10_000]));
+        assert!(client.goes_on(3, "/fixed"));
+    }
+}

@@ -129,6 +129,7 @@ impl StreamSession {
             HttpTask::UpgradedBody(..) => {
                 Error::e_explain(ErrorType::InternalError, "an upgrade on HTTP/2")
             }
+            // It has a side of its own.
             HttpTask::Failed(error) => Err(error),
         }
     }
@@ -197,7 +198,8 @@ impl Session for StreamSession {
         end: bool,
     ) -> Result<()> {
         let interim = header.status.is_informational();
-        self.inner.write_response_header(header, end)?;
+        let written = self.inner.write_response_header(header, end);
+        written.map_err(|error| error.into_down())?;
         self.ended |= end && !interim;
         Ok(())
     }
@@ -216,7 +218,8 @@ impl Session for StreamSession {
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
-        self.inner.write_trailers(trailers)?;
+        let written = self.inner.write_trailers(trailers);
+        written.map_err(|error| error.into_down())?;
         self.ended = true;
         Ok(())
     }
@@ -224,7 +227,7 @@ impl Session for StreamSession {
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         let mut end = false;
         for task in tasks {
-            end |= self.pass(task).await.map_err(|error| error.into_down())?;
+            end |= self.pass(task).await?;
         }
         if end {
             self.end()?;
