@@ -9,8 +9,8 @@ use std::thread;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
+use http::Response;
 use http::request::Parts;
-use http::{HeaderMap, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 
@@ -124,11 +124,6 @@ pub(crate) async fn read(body: &mut RecvStream) -> Option<Vec<u8>> {
         bytes.extend_from_slice(&piece);
     }
     Some(bytes)
-}
-
-/// What follows a body.
-pub(crate) async fn trailers(body: &mut RecvStream) -> Option<HeaderMap> {
-    body.trailers().await.ok().flatten()
 }
 
 /// Writes as the windows allow; `None` when the other side takes no more.

@@ -3,14 +3,16 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
 use http::Response;
 
 use super::{WAYS, through};
-use crate::harness::http2_origin::Call;
-use crate::harness::{Http2Origin, Origin, Request, node};
+use crate::harness::http2_origin::{Call, send};
+use crate::harness::lines::PATIENCE;
+use crate::harness::{Gate, Http2Origin, Origin, Request, node};
 
 fn response() -> Response<()> {
     Response::new(())
@@ -88,7 +90,7 @@ fn what_a_backend_refuses_unseen_is_sent_again_whatever_the_method() {
     let origin = Http2Origin::start(move |mut call: Call| {
         let turn = counted.fetch_add(1, Ordering::SeqCst);
         async move {
-            if turn % 2 == 0 {
+            if turn.is_multiple_of(2) {
                 call.answer.send_reset(Reason::REFUSED_STREAM);
                 return Some(());
             }
@@ -146,7 +148,7 @@ fn a_backend_that_takes_the_body_as_it_answers_is_not_held_up() {
                 .flow_control()
                 .release_capacity(piece.len())
                 .ok()?;
-            crate::harness::http2_origin::send(&mut stream, piece).await?;
+            send(&mut stream, piece).await?;
         }
         stream.send_data(Bytes::new(), true).ok()
     });
@@ -163,4 +165,86 @@ fn a_backend_that_takes_the_body_as_it_answers_is_not_held_up() {
         sending.join().unwrap();
         assert!(answer.complete && answer.body == body, "{way}");
     }
+}
+
+#[test]
+fn a_backend_that_answers_and_wants_no_more_of_the_body_is_heard() {
+    const SIZE: usize = 8 << 20;
+    let origin = Http2Origin::start(|mut call: Call| async move {
+        let head = Response::builder().status(413).body(()).unwrap();
+        let mut stream = call.answer.send_response(head, false).ok()?;
+        // The rest of the request is reset with its end.
+        stream.send_data(Bytes::from_static(b"too much"), true).ok()
+    });
+    let node = through(&origin, "");
+    for way in WAYS {
+        let head = format!("POST {way} HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n");
+        let mut connection = node.connect();
+        connection.send(head.as_bytes());
+        let mut sender = connection.socket().try_clone().unwrap();
+        let sending = std::thread::spawn(move || {
+            std::io::Write::write_all(&mut sender, &vec![b'x'; SIZE]).ok();
+        });
+        let answer = connection.read("POST").unwrap();
+        if way == "/buffered" {
+            assert_eq!(answer.error(), (413, "body-too-large"));
+        } else {
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (413, "too much"),
+                "{way}"
+            );
+        }
+        drop(connection);
+        sending.join().unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_stops_the_backend_and_nobody_else() {
+    for way in ["/plain", "/large"] {
+        stops(way);
+    }
+}
+
+fn stops(way: &str) {
+    const SIZE: usize = 256 << 20;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let stalled = Gate::default();
+    let told = stalled.clone();
+    let origin = Http2Origin::start(move |mut call: Call| {
+        let (counted, told) = (Arc::clone(&counted), told.clone());
+        async move {
+            if call.head.uri.query().is_none() {
+                return call.say("said").await;
+            }
+            let mut stream = call.answer.send_response(response(), false).ok()?;
+            while counted.load(Ordering::SeqCst) < SIZE {
+                let piece = Bytes::from_static(&[b'x'; 16 << 10]);
+                let sending = send(&mut stream, piece);
+                // Nothing was taken for so long: the client's pace has come through.
+                match tokio::time::timeout(Duration::from_millis(500), sending).await {
+                    Ok(sent) => sent?,
+                    Err(_) => break,
+                }
+                counted.fetch_add(16 << 10, Ordering::SeqCst);
+            }
+            told.open();
+            pending().await
+        }
+    });
+    let node = through(&origin, "");
+    let mut client = node.connect();
+    client.send(&Request::get(&format!("{way}?endless")).bytes());
+    stalled.wait(PATIENCE);
+    let taken = sent.load(Ordering::SeqCst);
+    assert!(
+        stalled.is_open() && taken < 32 << 20,
+        "{way}: {taken} bytes"
+    );
+    // On the connection that it shares.
+    let accepts = origin.accepts();
+    assert_eq!(node.get(way).text(), "said");
+    assert_eq!(origin.accepts(), accepts, "{way}");
 }
