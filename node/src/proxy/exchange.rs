@@ -172,9 +172,8 @@ impl<'a> Exchange<'a> {
     async fn connect(&self, session: &mut Session, context: &mut Context) -> Result<Connection> {
         loop {
             let peer = backend::pick(context, session.req_header())?;
-            let lease = context.exchange.lease.as_ref();
             let opened = tokio::select! {
-                opened = Connection::open(self.connector, peer, lease) => opened,
+                opened = Connection::open(self.connector, peer) => opened,
                 gone = watch::client_left(session) => return Err(gone),
             };
             let error = match opened {

@@ -9,13 +9,12 @@ use http::HeaderMap;
 use pingora::Result;
 use pingora::connectors::{ConnectorOptions, TransportConnector, http::v2};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{ALPN, HttpPeer};
 
 use super::http1::Http1;
 use super::http2::Http2;
 use super::sink::{Framing, Sink};
 use crate::proxy::backend::ConnectionAge;
-use crate::upstream::Lease;
 
 /// Connects to backends, and keeps connections for the next request.
 pub struct Connector {
@@ -47,12 +46,8 @@ impl Connector {
 
 impl Connection {
     /// Takes a kept connection or makes one.
-    pub(super) async fn open(
-        connector: &Connector,
-        peer: Box<HttpPeer>,
-        lease: Option<&Lease>,
-    ) -> Result<Self> {
-        let (wire, reused) = match lease.is_some_and(|lease| lease.backend().speaks_http2()) {
+    pub(super) async fn open(connector: &Connector, peer: Box<HttpPeer>) -> Result<Self> {
+        let (wire, reused) = match peer.options.alpn == ALPN::H2 {
             true => {
                 let (wire, reused) = Http2::open(&connector.http2, peer).await?;
                 (Wire::Http2(Box::new(wire)), reused)

@@ -11,6 +11,7 @@ use pingora::protocols::http::client::HttpSession;
 use pingora::protocols::http::v2::client::Http2Session;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, OrErr, Result, RetryType};
+use tokio::time::timeout;
 
 use super::sink::{Framing, Sink};
 use crate::proxy::respond::has_body;
@@ -30,14 +31,15 @@ impl Http2 {
         connector: &Arc<v2::Connector>,
         peer: Box<HttpPeer>,
     ) -> Result<(Self, bool)> {
-        let kept = connector.reused_http_session(&*peer).await?;
-        let reused = kept.is_some();
-        let mut session = match kept {
-            Some(session) => session,
-            None => match connector.new_http_session::<HttpPeer, ()>(&*peer).await? {
-                HttpSession::H2(session) => session,
-                _ => return Error::err(ErrorType::InvalidH2),
+        // A backend may let no further stream begin, which the library would wait for.
+        let longest = peer.options.total_connection_timeout;
+        let opening = begin(connector, &peer);
+        let (mut session, reused) = match longest {
+            Some(longest) => match timeout(longest, opening).await {
+                Ok(opened) => opened?,
+                Err(_) => return Err(Error::new_up(ErrorType::ConnectTimedout)),
             },
+            None => opening.await?,
         };
         session.write_timeout = peer.options.write_timeout;
         let wire = Self {
@@ -120,6 +122,17 @@ impl Drop for Http2 {
             self.connector
                 .release_http_session(session, &*self.peer, idle);
         }
+    }
+}
+
+/// A stream on a kept connection, or else on a new one: a kept one that fails has sent nothing.
+async fn begin(connector: &v2::Connector, peer: &HttpPeer) -> Result<(Http2Session, bool)> {
+    if let Ok(Some(session)) = connector.reused_http_session(peer).await {
+        return Ok((session, true));
+    }
+    match connector.new_http_session::<HttpPeer, ()>(peer).await? {
+        HttpSession::H2(session) => Ok((session, false)),
+        _ => Err(Error::new_up(ErrorType::InvalidH2)),
     }
 }
 
