@@ -172,10 +172,7 @@ impl GuardedStream {
                 Err(fault) => self.hold_back(fault, context),
             },
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                self.send_rest(context);
-                self.wait(self.connection.phase(), context)
-            }
+            Poll::Pending => self.wait(self.connection.phase(), context),
         }
     }
 
@@ -201,6 +198,7 @@ impl GuardedStream {
 
     /// There is nothing to read: how long may that go on?
     fn wait(&mut self, phase: Phase, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.send_rest(context);
         match phase {
             Phase::Idle => {
                 if self.header_bytes > 0 {
@@ -262,6 +260,7 @@ impl GuardedStream {
         polled: Poll<io::Result<T>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
+        self.unflushed = true;
         if polled.is_ready() {
             self.writing.stop();
             return polled;
@@ -302,15 +301,16 @@ impl AsyncWrite for GuardedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(context, bytes);
-        self.unflushed = true;
         self.sent(&polled);
         self.written(polled, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_flush(context);
-        self.unflushed = polled.is_pending();
-        self.written(polled, context)
+        let flushed = polled.is_ready();
+        let written = self.written(polled, context);
+        self.unflushed = !flushed;
+        written
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -324,7 +324,6 @@ impl AsyncWrite for GuardedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
-        self.unflushed = true;
         self.sent(&polled);
         self.written(polled, context)
     }
