@@ -1,6 +1,7 @@
 //! `body = "request"`: the guest gets the whole body, and the upstream still gets it intact.
 
 mod echo;
+mod http2;
 
 use crate::harness::{Answer, Gate, Node, Origin, Request, answers, module, node};
 

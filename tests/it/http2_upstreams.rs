@@ -1,6 +1,7 @@
 //! `http2 = true`: requests go to backends over HTTP/2, whichever way they take through the node.
 
 mod faults;
+mod grpc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, Version};
@@ -17,6 +18,9 @@ const WAYS: [&str; 4] = ["/plain", "/buffered", "/read", "/large"];
 
 fn through(origin: &Http2Origin, keys: &str) -> Node {
     let toml = r#"
+        [[listeners]]
+        address = "{listen}"
+        h2c = true
         [functions.buffered]
         module = "forward.wasm"
         body = "request"
