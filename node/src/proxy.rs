@@ -33,6 +33,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -191,6 +192,11 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
     ) -> Result<()> {
         backend::judge(context, header.status, Repeat::of_library(session))?;
         response::received(context, header);
+        if header.status == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(connection) = &context.connection
+        {
+            connection.become_tunnel();
+        }
         Ok(())
     }
 

@@ -47,6 +47,20 @@ fn a_header_section_past_the_limit_is_431() {
 }
 
 #[test]
+fn a_header_section_past_what_the_parser_takes_is_431_too() {
+    let (origin, node) = limited("header_size = \"1MiB\"\nuri_length = 1048576");
+    let large = |length| Request::get("/").header("x-large", &"x".repeat(length));
+    assert_eq!(node.send(&large(1_000_000)).status, 200);
+    let response = node.send(&large(1_100_000));
+    assert_eq!(response.error(), (431, "headers-too-large"));
+    let response = node.get(&format!("/{}", "x".repeat(1_100_000)));
+    assert_eq!(response.error(), (414, "uri-too-long"));
+    let many = (0..300).fold(Request::get("/"), |request, _| request.header("x", ""));
+    assert_eq!(node.send(&many).error(), (431, "headers-too-large"));
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
 fn a_uri_past_the_limit_is_414() {
     let (origin, node) = limited("uri_length = 64");
     assert_eq!(node.get(&format!("/{}", "a".repeat(63))).status, 200);
@@ -282,4 +296,50 @@ fn a_client_that_reads_no_headers_is_dropped_after_the_write_timeout() {
         std::io::ErrorKind::WouldBlock,
         "it never ends"
     );
+}
+
+/// Answers at once, in chunks without end, whatever becomes of the request.
+fn hasty() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n";
+            stream.write_all(begun).ok();
+            std::io::copy(&mut stream, &mut std::io::sink()).ok();
+        }
+    });
+    address
+}
+
+#[test]
+fn a_body_that_goes_wrong_after_the_answer_began_cuts_the_answer() {
+    let toml = r#"
+        [server.limits]
+        body_size = "1KiB"
+        body_timeout = "1s"
+        [upstreams.origin]
+        backends = ["{origin}"]
+        [[routes]]
+        upstream = "origin""#;
+    let node = node(toml).set("origin", &hasty()).start();
+    let large = chunked(&[b'x'; 2000], 1000);
+    for (path, rest) in [
+        ("/large", &large[..]),
+        ("/broken", b"none\r\n"),
+        ("/silent", b""),
+    ] {
+        let mut connection = node.connect();
+        let head = format!("PUT {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        connection.send(&[head.as_bytes(), b"1\r\nx\r\n"].concat());
+        assert_eq!(connection.read_head().unwrap().0, 200, "{path}");
+        connection.send(rest);
+        let body = connection.read_to_close();
+        let text = String::from_utf8_lossy(&body);
+        assert!(
+            text.contains("begun") && !text.contains("\r\n0\r\n"),
+            "{path}: {text}"
+        );
+        assert!(!text.contains("HTTP/1.1"), "{path}: {text}");
+    }
 }
