@@ -8,6 +8,8 @@ pub(super) struct Header {
     /// Its fields.
     pub(super) fields: usize,
     is_old: bool,
+    /// The method is one that hardly ever comes with a body.
+    reads: bool,
     length: Said<u64>,
     coding: Said<()>,
 }
@@ -43,6 +45,7 @@ impl Header {
             && is_token(method)
             && !target.is_empty()
             && target.iter().all(is_target);
+        self.reads = [&b"GET"[..], b"HEAD", b"DELETE"].contains(&method);
         self.is_old = version == b"HTTP/1.0";
         (is_line && (self.is_old || version == b"HTTP/1.1")).then_some(())
     }
@@ -75,6 +78,8 @@ impl Header {
     pub(super) fn body(&self) -> Option<Body> {
         match (self.length, self.coding) {
             (Said::Nothing, Said::Nothing) => Some(Body::Length(0)),
+            // Servers of HTTP/1.0 take such a body for the next request.
+            (Said::Once(1..), Said::Nothing) if self.is_old && self.reads => None,
             (Said::Once(length), Said::Nothing) => Some(Body::Length(length)),
             (Said::Nothing, Said::Once(())) if !self.is_old => Some(Body::Chunks),
             _ => None,
