@@ -1,3 +1,5 @@
+//! Connections as bytes, and what is good of them.
+
 use super::*;
 
 use proptest::prelude::*;

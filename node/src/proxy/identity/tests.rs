@@ -1,3 +1,5 @@
+//! What proxies say, in all the ways they say it.
+
 use super::super::Network;
 use super::*;
 
