@@ -53,9 +53,11 @@ impl Header {
     /// Takes one field: `field-name ":" OWS field-value OWS`, and no folded line (RFC 9112,
     /// section 5).
     pub(super) fn field(&mut self, line: &[u8]) -> Option<()> {
-        let colon = memchr::memchr(b':', line)?;
-        let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
-        if !is_token(name) || has_controls(value) {
+        let is_name = |byte: &u8| TOKEN[usize::from(*byte)];
+        let end_of_name = line.iter().position(|byte| !is_name(byte))?;
+        let (name, rest) = line.split_at(end_of_name);
+        let value = rest.strip_prefix(b":")?;
+        if name.is_empty() || has_controls(value) {
             return None;
         }
         self.fields += 1;
@@ -114,9 +116,11 @@ pub(super) fn is_token(text: &[u8]) -> bool {
 /// Anything but a tab, a space, or what can be seen (RFC 9110, section 5.5). Without a way out
 /// in the middle, so that it is done for many bytes at once.
 pub(super) fn has_controls(text: &[u8]) -> bool {
-    text.iter().fold(false, |found, &byte| {
-        found | ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f)
-    })
+    let found = text.iter().fold(0, |found, &byte| {
+        let is_control = u8::from(byte < b' ') & u8::from(byte != b'\t');
+        found | is_control | u8::from(byte == 0x7f)
+    });
+    found != 0
 }
 
 const TOKEN: [bool; 256] = {
