@@ -25,6 +25,7 @@ mod response;
 mod survey;
 mod timing;
 mod trace;
+mod upgrade;
 mod watch;
 
 use std::sync::Arc;
@@ -33,7 +34,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -45,13 +45,15 @@ pub use action::{Action, EncodedSlashes, HttpsRedirect, Snapshot, StaticAnswer, 
 pub use compress::Compression;
 pub use context::{Activity, Context};
 pub use error::ErrorCode;
-pub use exchange::Connector;
+pub use exchange::{Connector, Tunnels};
+pub use fail::Complaints;
 pub use policy::{
     AddressRules, AllowedOrigin, Cors, CorsSettings, Counters, Counting, Credentials, InFlight,
     Ledger, Network, NetworkError, Networks, OriginError, Policy, RateKey, RateKeyError, RateLimit,
     RateSettings, Rewrite, RewriteError,
 };
 pub use respond::raw as raw_refusal;
+pub use upgrade::{Protocol, ProtocolError};
 
 use self::admit::Refused;
 use self::backend::{ConnectionAge, Repeat};
@@ -70,6 +72,8 @@ pub struct Proxy<L> {
     pub access_log: L,
     /// For routes whose functions see the body of the upstream's answer.
     pub connector: Connector,
+    /// For requests to go on in another protocol.
+    pub tunnels: Tunnels,
 }
 
 /// What a route's action comes to.
@@ -109,6 +113,10 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         let refused = match admit::admit(session, context) {
             Ok(action) => match act(session, context, &action, &self.connector).await? {
                 Next::Answered => return Ok(true),
+                Next::Forward if context.upgrade.is_some() => {
+                    Box::pin(self.tunnels.run(session, context)).await?;
+                    return Ok(true);
+                }
                 Next::Forward => return Ok(false),
                 Next::Refused(code) => Refused::from(code),
             },
@@ -190,13 +198,9 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         header: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
+        response::check(context, header)?;
         backend::judge(context, header.status, Repeat::of_library(session))?;
         response::received(context, header);
-        if header.status == StatusCode::SWITCHING_PROTOCOLS
-            && let Some(connection) = &context.connection
-        {
-            connection.become_tunnel();
-        }
         Ok(())
     }
 
@@ -274,7 +278,7 @@ async fn act(
         }
     }
     match &action.target {
-        Target::Upstream(upstream) if upstream.speaks_http2() => {
+        Target::Upstream(upstream) if upstream.speaks_http2() && context.upgrade.is_none() => {
             Box::pin(Exchange::plain(connector).run(session, context)).await
         }
         Target::Upstream(_) => Ok(Next::Forward),
@@ -338,13 +342,18 @@ async fn run(
         }
         Outcome::Forward(forwarded) => {
             let replaced = forwarded.request_edits.body.clone();
+            if replaced.is_some() {
+                // Not with a body.
+                context.upgrade = None;
+            }
             keep(context, chain, forwarded);
             if let Some(files) = files {
                 return Box::pin(files::serve(session, context, files)).await;
             }
             let http2 = context.upstream().is_some_and(|to| to.speaks_http2());
             let exchange = Exchange::of(chain, connector, (replaced, buffered));
-            match exchange.is_needed() || http2 {
+            // No answer to a request for another protocol is read beforehand.
+            match (exchange.is_needed() || http2) && context.upgrade.is_none() {
                 // On the heap: other requests need no room for it.
                 true => Box::pin(exchange.run(session, context)).await,
                 false => Ok(Next::Forward),

@@ -32,7 +32,7 @@ use self::reload::Reloader;
 use crate::config::{self, Config, Parsed};
 use crate::edge::{Compiler, RuntimeError};
 use crate::listener::{Gate, Multiplexed, Shared};
-use crate::proxy::{AccessLog, Activity, Connector, Proxy, raw_refusal};
+use crate::proxy::{AccessLog, Activity, Connector, Proxy, Tunnels, raw_refusal};
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::telemetry::{self, AccessLogWriter, Formats};
 
@@ -180,6 +180,7 @@ fn serve(
         activity,
         access_log: Arc::clone(&access_log),
         connector: Connector::new(UPSTREAM_POOL),
+        tunnels: Tunnels::new(),
     };
     let shared = Shared {
         proxy: Arc::new(service(proxy)),

@@ -52,6 +52,7 @@ mod shutdown;
 mod smuggling;
 mod streaming;
 mod telling;
-mod upstream_tls;
 mod tls;
+mod upstream_tls;
 mod upstreams;
+mod websocket;

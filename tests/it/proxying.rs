@@ -260,40 +260,6 @@ fn connect_and_trace_are_405_and_say_what_is_allowed() {
 }
 
 #[test]
-fn an_upgrade_is_forwarded_as_an_ordinary_request() {
-    let origin = Origin::saying("no tunnel");
-    let node = proxy(&origin);
-    let mut connection = node.connect();
-    for _ in 0..2 {
-        let request = Request::get("/chat")
-            .header("Connection", "Upgrade")
-            .header("Upgrade", "websocket")
-            .header("Sec-WebSocket-Version", "13")
-            .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
-        let response = connection.exchange(&request).unwrap();
-        assert_eq!(
-            (response.status, response.text().as_str()),
-            (200, "no tunnel")
-        );
-        let received = origin.last();
-        assert_eq!(received.header("upgrade"), None);
-        assert_ne!(received.header("connection"), Some("Upgrade"));
-    }
-}
-
-#[test]
-fn an_origin_that_upgrades_all_the_same_is_502() {
-    let switching =
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    let origin = Origin::start(move |_| Answer::raw(switching));
-    let request = Request::get("/")
-        .header("Connection", "Upgrade")
-        .header("Upgrade", "websocket");
-    let response = proxy(&origin).send(&request);
-    assert_eq!(response.error(), (502, "upstream-invalid"));
-}
-
-#[test]
 fn ambiguous_framing_never_reaches_the_origin() {
     let origin = echo();
     let node = proxy(&origin);

@@ -238,6 +238,23 @@ fn a_client_certificate_is_shown_to_backends_that_ask() {
 }
 
 #[test]
+fn a_tunnel_to_such_a_backend_is_encrypted_too() {
+    let authority = Authority::new();
+    let agreed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello";
+    let origin = Origin::start_tls(authority.server(&[NAME]), move |_| Answer::raw(agreed));
+    let node = trusting(&authority, origin.address);
+    let request = Request::get("/").header("Connection", "Upgrade");
+    let mut connection = node.connect();
+    connection.send(&request.header("Upgrade", "websocket").bytes());
+    assert_eq!(connection.read_head().unwrap().0, 101);
+    assert_eq!(connection.read_bytes(5), b"hello");
+    let doubted = trusting(&Authority::new(), origin.address);
+    let request = Request::get("/").header("Connection", "Upgrade");
+    let response = doubted.send(&request.header("Upgrade", "websocket"));
+    assert_eq!(response.error(), (502, "upstream-tls"));
+}
+
+#[test]
 fn renewed_files_count_from_the_reload_on() {
     let (old, new) = (Authority::new(), Authority::new());
     let clients = Authority::new();

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    cache, coding::Coding, files::Settings as Files, route::Criteria, scheme::Scheme, upstream,
+    cache, coding::Coding, files::Settings as Files, proxy::Protocol, route::Criteria,
+    scheme::Scheme, upstream,
 };
 
 use super::{
@@ -52,6 +53,8 @@ pub struct Route {
     pub keep_encoded_slashes: bool,
     /// Codings in which answers may go out, the preferred first.
     pub compress: Vec<Coding>,
+    /// Protocols that clients may go on in; `None` where the file does not say.
+    pub upgrade: Option<Vec<Protocol>>,
     /// Whether answers say what the functions used.
     pub server_timing: bool,
     /// Header edits, rewrites, access.
@@ -116,6 +119,7 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
             &[("reject", false), ("keep", true)],
         ),
         compress: files::codings(section, "compress"),
+        upgrade: upgrade(section),
         server_timing: section.switch("server_timing"),
         rules,
         hsts: hsts::read(section),
@@ -137,6 +141,20 @@ fn only_in_the_clear(section: &Section<'_>, criteria: Option<&mut Criteria>) {
         );
     }
     criteria.scheme = Some(Scheme::Http);
+}
+
+fn upgrade(section: &mut Section<'_>) -> Option<Vec<Protocol>> {
+    const PROTOCOL: &str = "write the name of a protocol such as \"websocket\"";
+    let value = section.peek("upgrade");
+    let protocols = section.parsed_list("upgrade", PROTOCOL);
+    let value = value?;
+    if !protocols.is_empty() && !section.has("upstream") && !section.misspells("upstream") {
+        let remedy = "give the route an upstream, or remove the key";
+        value
+            .context
+            .lacks(&value.spot, "there is nobody to go on with", remedy);
+    }
+    Some(protocols)
 }
 
 fn name(section: &mut Section<'_>, position: usize, names: &mut BTreeSet<String>) -> String {

@@ -89,5 +89,10 @@ fn read_limits(section: &mut Section<'_>) -> Limits {
         // No rate at all is a choice: uploads may then be as slow as `body_timeout` lets them.
         body_rate: section.size("body_rate", default.body_rate, 0..=GIB),
         write_timeout: section.duration("write_timeout", default.write_timeout, MILLISECOND..=HOUR),
+        upgrade_idle_timeout: section.duration(
+            "upgrade_idle_timeout",
+            default.upgrade_idle_timeout,
+            MILLISECOND..=DAY,
+        ),
     }
 }

@@ -26,6 +26,8 @@ pub struct Limits {
     pub body_rate: u64,
     /// Longest wait for the client to take the next piece of an answer.
     pub write_timeout: Duration,
+    /// Longest silence of both ends once they have gone on in another protocol.
+    pub upgrade_idle_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -41,6 +43,8 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             body_rate: 1024,
             write_timeout: Duration::from_secs(30),
+            // Beyond the pings of all common libraries, and an end to clients that vanished.
+            upgrade_idle_timeout: Duration::from_secs(600),
         }
     }
 }

@@ -153,7 +153,10 @@ impl GuardedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if let Some(fault) = self.framing.fault() {
-            return self.hold_back(fault, context);
+            return match self.connection.is_tunnel() {
+                true => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                false => self.hold_back(fault, context),
+            };
         }
         let before = buffer.filled().len();
         if !self.ahead.is_empty() {

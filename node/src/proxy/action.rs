@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::compress::Compression;
+use super::fail::Complaints;
 use super::policy::{Networks, Policy};
+use super::upgrade::Protocol;
 use crate::edge::Chain;
 use crate::files::Files;
 use crate::listener::Limits;
@@ -36,6 +38,10 @@ pub struct Action {
     pub encoded_slashes: EncodedSlashes,
     /// In which codings answers go out, if not as they are.
     pub compression: Option<Compression>,
+    /// What clients and upstream may go on in instead of HTTP.
+    pub upgrade: Vec<Protocol>,
+    /// How often the log tells of its failures.
+    pub complaints: Complaints,
     /// Whether answers say what the functions used.
     pub server_timing: bool,
     /// What else is asked of its requests and made of its answers.

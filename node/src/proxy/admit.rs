@@ -9,7 +9,7 @@ use pingora::proxy::Session;
 use super::action::{Action, EncodedSlashes};
 use super::context::Context;
 use super::error::ErrorCode;
-use super::{body, forward, http2, identity, policy, request, trace};
+use super::{body, forward, http2, identity, policy, request, trace, upgrade};
 use crate::listener::Limits;
 use crate::route::{self, Lookup};
 
@@ -80,6 +80,8 @@ pub(super) fn admit(session: &mut Session, context: &mut Context) -> Result<Arc<
     context.action = Some(Arc::clone(&action));
     policy::begin(context, &action, session.req_header())?;
     body::check_length(session, action.body_size)?;
+    let protocol = upgrade::asked_for(session, &action);
+    upgrade::begin(session, context, protocol);
     Ok(action)
 }
 

@@ -73,6 +73,7 @@ pub(super) fn pick(context: &mut Context, request: &RequestHeader) -> Result<Box
     let peer = Box::new(lease.backend().peer().clone());
     context.exchange.lease = Some(lease);
     context.exchange.started = Some(now);
+    context.exchange.interim = 0;
     Ok(peer)
 }
 

@@ -13,6 +13,7 @@ use super::error::ErrorCode;
 use super::identity::Told;
 use super::policy::State;
 use super::request_id::RequestId;
+use super::upgrade::Protocol;
 use crate::edge::{Edits, Hold, Record, Request, RequestEdits};
 use crate::listener::Connection;
 use crate::scheme::Scheme;
@@ -43,6 +44,8 @@ pub struct Context {
     pub(super) action: Option<Arc<Action>>,
     /// Of its route's policy, if that has one.
     pub(super) policy: Option<Box<State>>,
+    /// What the backend is asked to go on in.
+    pub(super) upgrade: Option<Protocol>,
     /// What the access log says, if not told by anything else.
     pub(super) error: Option<ErrorCode>,
     /// Bytes of the request body seen so far.
@@ -74,6 +77,8 @@ pub(super) struct Exchange {
     /// How often the request was sent again to the latter or in their place.
     pub(super) resent: usize,
     pub(super) started: Option<Instant>,
+    /// Interim answers (1xx) of this attempt.
+    pub(super) interim: usize,
     /// Until the header of the answer was there.
     pub(super) took: Option<Duration>,
     /// What replaces the answer's body.
@@ -114,6 +119,7 @@ impl Context {
             trace: None,
             action: None,
             policy: None,
+            upgrade: None,
             error: None,
             received: 0,
             exchange: Exchange::default(),

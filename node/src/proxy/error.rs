@@ -227,7 +227,9 @@ fn downstream(kind: &ErrorType) -> Option<ErrorCode> {
         E::InvalidHTTPHeader | E::HTTPStatus(_) | E::H1Error => Some(ErrorCode::BadRequest),
         E::Custom(_) | E::CustomCode(..) => Some(ErrorCode::BadRequest),
         E::ReadError | E::WriteError | E::WriteTimedout | E::ConnectionClosed => None,
-        E::ConnectTimedout | E::ConnectRefused | E::ConnectNoRoute | E::ConnectError => None,
+        // The library's word for a client that sent on when it had to wait.
+        E::ConnectError => Some(ErrorCode::BadRequest),
+        E::ConnectTimedout | E::ConnectRefused | E::ConnectNoRoute => None,
         E::TLSWantX509Lookup | E::TLSHandshakeFailure | E::TLSHandshakeTimedout => None,
         E::InvalidCert | E::HandshakeError | E::BindError | E::AcceptError => None,
         E::SocketError | E::ConnectProxyFailure => None,

@@ -13,6 +13,7 @@ mod header;
 mod http1;
 mod http2;
 mod sink;
+mod tunnel;
 mod upload;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
 pub use self::connection::Connector;
+pub use self::tunnel::Tunnels;
 
 use self::connection::Connection;
 use self::upload::Upload;

@@ -8,6 +8,7 @@ use tracing::warn;
 use super::context::{Context, ReplacedBody};
 use super::error::ErrorCode;
 use super::{phase, respond, response};
+use crate::telemetry;
 
 /// Answers an error, unless the answer has begun or nobody is there to read it. Returns
 /// the status sent.
@@ -29,14 +30,50 @@ pub(super) async fn fail(
         return Some(status);
     }
     context.error = Some(code);
+    complain(context, code, error);
+    tell(session, context, code).await
+}
+
+/// Of one route. Clients and backends can make requests fail as often as they like, so what is told
+/// in detail is one failure per code and minute. The access log has every one.
+#[derive(Debug, Default)]
+pub struct Complaints(telemetry::Complaints<{ CODES.len() + 1 }>);
+
+/// Those with a turn of their own.
+const CODES: [ErrorCode; 9] = [
+    ErrorCode::UpstreamConnect,
+    ErrorCode::UpstreamReset,
+    ErrorCode::UpstreamInvalid,
+    ErrorCode::UpstreamTls,
+    ErrorCode::UpstreamTimeout,
+    ErrorCode::Overloaded,
+    ErrorCode::Internal,
+    ErrorCode::BadRequest,
+    ErrorCode::RequestTimeout,
+];
+
+impl Complaints {
+    /// Whether this failure is to be told of now, and how many were not since the last.
+    fn due(&self, code: ErrorCode) -> Option<u64> {
+        let turn = CODES.iter().position(|other| *other == code);
+        self.0.due(turn.unwrap_or(CODES.len()))
+    }
+}
+
+fn complain(context: &Context, code: ErrorCode, error: &Error) {
+    let action = context.action.as_ref();
+    // Without a route the request came to nothing that could fail often.
+    let Some(withheld) = action.map_or(Some(0), |action| action.complaints.due(code)) else {
+        return;
+    };
     warn!(
         request_id = %context.id,
-        route = context.action.as_ref().map(|action| &*action.name),
+        route = action.map(|action| &*action.name),
         code = code.row().code,
         cause = %error,
+        withheld,
         "a request failed"
     );
-    tell(session, context, code).await
 }
 
 async fn tell(session: &mut Session, context: &Context, code: ErrorCode) -> Option<u16> {

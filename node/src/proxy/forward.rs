@@ -14,6 +14,7 @@ use super::identity::{
 use super::policy;
 use super::request::{CDN_LOOP, NODE_NAME};
 use super::trace::{self, TRACEPARENT, TRACESTATE};
+use super::upgrade;
 use crate::edge::{HeaderEdit, OF_THE_BODY, RequestEdits};
 
 const FRAMING: [HeaderName; 2] = [CONTENT_LENGTH, TRANSFER_ENCODING];
@@ -36,7 +37,7 @@ pub(super) fn add_headers(
     policy::set_host(context, upstream)?;
     upstream.append_header(VIA, HeaderValue::from_static(via(received)))?;
     upstream.append_header(CDN_LOOP, HeaderValue::from_static(NODE_NAME))?;
-    Ok(())
+    upgrade::ask(upstream, context)
 }
 
 /// A client that takes trailers says so, and gRPC wants to hear it. It concerns one connection,

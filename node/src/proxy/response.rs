@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::proxy::Session;
@@ -29,6 +29,40 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// Interim answers (1xx) before the answer proper; further ones are a fault of the backend.
+pub(super) const MAX_INTERIM: usize = 16;
+
+/// Refuses what could be read in two ways, interim answers without an end, and another protocol:
+/// nobody asks for one on the library's way.
+pub(super) fn check(context: &mut Context, header: &ResponseHeader) -> Result<()> {
+    let interim = header.status.is_informational();
+    context.exchange.interim += usize::from(interim);
+    let sound = match interim {
+        true => {
+            context.exchange.interim <= MAX_INTERIM
+                && header.status != StatusCode::SWITCHING_PROTOCOLS
+        }
+        false => has_plain_framing(&header.headers),
+    };
+    match sound {
+        true => Ok(()),
+        false => Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
+    }
+}
+
+/// At most one length, and no transfer coding but one `chunked`: others nobody would undo, and
+/// the client would not be told of them. With both the library has dropped the length.
+pub(super) fn has_plain_framing(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    codings.next().is_none_or(is_chunked)
+        && codings.next().is_none()
+        && lengths.next().is_none_or(is_number)
+        && lengths.next().is_none()
+}
+
 /// Takes note of an answer's header, and takes from it what was the backend's connection's.
 pub(super) fn received(context: &mut Context, header: &mut ResponseHeader) {
     context.exchange.took = context.exchange.started.map(|at| at.elapsed());
@@ -43,7 +77,7 @@ pub(super) fn received(context: &mut Context, header: &mut ResponseHeader) {
 }
 
 /// Removes hop-by-hop headers, those that `Connection` names included.
-fn strip_hop_by_hop(header: &mut ResponseHeader) {
+pub(super) fn strip_hop_by_hop(header: &mut ResponseHeader) {
     // Most answers have none; `Connection` is one of them.
     if !header.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
         return;

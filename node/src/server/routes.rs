@@ -14,9 +14,10 @@ use crate::auth::Login;
 use crate::cache::Cache;
 use crate::coding::Places;
 use crate::config::{Answer, Config, Hsts, Route};
-use crate::edge::{Chain, Forwards, Link, Runtime};
+use crate::edge::{BodyAccess, Chain, Forwards, Link, Runtime};
 use crate::proxy::{
-    Action, Compression, Cors, EncodedSlashes, HttpsRedirect, Policy, StaticAnswer, Target,
+    Action, Complaints, Compression, Cors, EncodedSlashes, HttpsRedirect, Policy, Protocol,
+    StaticAnswer, Target,
 };
 use crate::route::Table;
 
@@ -33,34 +34,63 @@ pub(super) struct Parts<'a> {
 
 /// The route table. Routes whose parts are broken are left out: that was reported.
 pub(super) fn table(parts: &Parts<'_>, logins: Vec<Option<Login>>) -> Table<Arc<Action>> {
-    let config = parts.config;
     let places = Places::default();
-    let routes =
-        config
-            .routes
+    let routes = parts.config.routes.iter().enumerate().zip(logins);
+    let actions = routes.filter_map(|((position, route), login)| {
+        let target = target((position, route), parts)?;
+        let action = action(route, (target, login), parts, &places);
+        Some((route.criteria.clone(), Arc::new(action)))
+    });
+    Table::new(actions)
+}
+
+fn action(
+    route: &Route,
+    (target, login): (Target, Option<Login>),
+    parts: &Parts<'_>,
+    places: &Places,
+) -> Action {
+    let limits = &parts.config.server.limits;
+    Action {
+        name: route.name.as_str().into(),
+        target,
+        body_size: route.body_size.unwrap_or(limits.body_size),
+        compression: (!route.compress.is_empty()).then(|| Compression {
+            codings: route.compress.clone(),
+            places: places.clone(),
+        }),
+        server_timing: route.server_timing,
+        upgrade: upgrade(route, parts.config),
+        complaints: Complaints::default(),
+        policy: policy(route, login, parts),
+        hsts: route.hsts.as_ref().map(Hsts::header),
+        encoded_slashes: match route.keep_encoded_slashes {
+            true => EncodedSlashes::Keep,
+            false => EncodedSlashes::Reject,
+        },
+    }
+}
+
+/// WebSocket, unless the route says otherwise or a function of it reads bodies: it would miss
+/// what passes then.
+fn upgrade(route: &Route, config: &Config) -> Vec<Protocol> {
+    if let Some(protocols) = &route.upgrade {
+        return protocols.clone();
+    }
+    let functions = || {
+        route
+            .functions
             .iter()
-            .enumerate()
-            .zip(logins)
-            .filter_map(|((position, route), login)| {
-                let action = Action {
-                    name: route.name.as_str().into(),
-                    target: target((position, route), parts)?,
-                    body_size: route.body_size.unwrap_or(config.server.limits.body_size),
-                    compression: (!route.compress.is_empty()).then(|| Compression {
-                        codings: route.compress.clone(),
-                        places: places.clone(),
-                    }),
-                    server_timing: route.server_timing,
-                    policy: policy(route, login, parts),
-                    hsts: route.hsts.as_ref().map(Hsts::header),
-                    encoded_slashes: match route.keep_encoded_slashes {
-                        true => EncodedSlashes::Keep,
-                        false => EncodedSlashes::Reject,
-                    },
-                };
-                Some((route.criteria.clone(), Arc::new(action)))
-            });
-    Table::new(routes)
+            .filter_map(|f| config.functions.get(f))
+    };
+    let fallbacks = functions().filter_map(|f| config.functions.get(f.fallback.as_ref()?));
+    let reads_bodies = functions()
+        .chain(fallbacks)
+        .any(|f| f.body != BodyAccess::None);
+    match route.upstream.is_some() && !reads_bodies {
+        true => vec![Protocol::websocket()],
+        false => Vec::new(),
+    }
 }
 
 /// `None` where nothing but the action itself is asked for: requests then pay for nothing else.

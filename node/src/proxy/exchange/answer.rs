@@ -1,7 +1,7 @@
 //! The backend's answer: its header, and its body as far as the functions get it.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -12,10 +12,8 @@ use super::upload::Upload;
 use crate::edge::{Hold, ResponseBody};
 use crate::proxy::request::content_length;
 use crate::proxy::respond::has_body;
+use crate::proxy::response::{MAX_INTERIM, has_plain_framing};
 use crate::proxy::{body, respond};
-
-/// Interim answers (1xx) before the answer proper; further ones are a fault of the backend.
-const MAX_INTERIM: usize = 16;
 
 const EVENT_STREAM: &[u8] = b"text/event-stream";
 
@@ -83,14 +81,6 @@ pub(super) async fn header(
             respond::interim(session, header).await?;
         }
     }
-}
-
-/// Whether the body is in no transfer coding but `chunked`: others nobody would undo, and the
-/// client would not be told of them.
-fn has_plain_framing(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
 /// Reads the body, if it is one to be buffered, at most the limit's bytes of it; `None`

@@ -138,7 +138,7 @@ async fn stream(
     }
 }
 
-async fn write(session: &mut Session, task: HttpTask) -> Result<()> {
+pub(super) async fn write(session: &mut Session, task: HttpTask) -> Result<()> {
     let written = session.write_response_tasks(vec![task]).await;
     written.map(drop).map_err(|error| error.into_down())
 }
