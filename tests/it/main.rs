@@ -53,6 +53,7 @@ mod smuggling;
 mod streaming;
 mod telling;
 mod tls;
+mod upstream_faults;
 mod upstream_tls;
 mod upstreams;
 mod websocket;
