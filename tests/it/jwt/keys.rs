@@ -11,6 +11,8 @@ use ring::signature::{
     self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
     Ed25519KeyPair, KeyPair, RsaEncoding,
 };
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 pub(super) struct Signer {
@@ -140,19 +142,13 @@ impl Signer {
     }
 }
 
-/// Ours only sign with such keys, and make none.
+/// The library only signs with such keys, and makes none.
 fn rsa_pair() -> rsa::KeyPair {
     let key = Command::new("openssl")
-        .args([
-            "genpkey",
-            "-algorithm",
-            "RSA",
-            "-pkeyopt",
-            "rsa_keygen_bits:2048",
-            "-outform",
-            "DER",
-        ])
+        .args(["genpkey", "-algorithm", "RSA"])
+        .args(["-pkeyopt", "rsa_keygen_bits:2048"])
         .output()
         .expect("openssl is needed on the path");
-    rsa::KeyPair::from_pkcs8(&key.stdout).unwrap()
+    let key = PrivatePkcs8KeyDer::from_pem_slice(&key.stdout).unwrap();
+    rsa::KeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap()
 }
