@@ -4,7 +4,7 @@
 const LONGEST: usize = 64;
 
 /// How many names a remedy lists at most, so that it stays one readable line.
-const LISTED: usize = 24;
+const LISTED: usize = 40;
 
 /// The known name closest to `wrong`, if it is close enough to be what was meant.
 pub(super) fn nearest<'a>(
@@ -86,7 +86,7 @@ mod tests {
         let names: Vec<_> = (0..100).map(|n| format!("n{n:03}")).collect();
         let list = listed(names.iter().map(String::as_str));
         assert!(
-            list.starts_with("n000, n001,") && list.ends_with("n023, …"),
+            list.starts_with("n000, n001,") && list.ends_with("n039, …"),
             "{list}"
         );
     }
