@@ -24,7 +24,7 @@ pub struct Hash {
     cost: u32,
 }
 
-/// Why a text is not a [`Hash`].
+/// Why a text is not a [`struct@Hash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
     /// Another kind of hash, or a password.
