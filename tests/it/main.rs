@@ -31,6 +31,7 @@ mod health;
 mod http2;
 mod http2_upstreams;
 mod identity;
+mod interop;
 mod jwt;
 mod loading;
 mod names;
