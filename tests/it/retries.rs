@@ -21,6 +21,7 @@ fn before(backends: &[SocketAddr], keys: &str) -> Node {
         body = "response"
         [upstreams.origin]
         backends = [BACKENDS]
+        eject = { failures = 0 }
         KEYS
         [[routes]]
         path_prefix = "/seen"

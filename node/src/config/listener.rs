@@ -58,16 +58,15 @@ fn settings(section: &mut Section<'_>) -> Settings {
 
 /// Over TLS the two sides agree on the version.
 fn h2c(section: &mut Section<'_>) -> bool {
-    if !section.has("certificates") {
-        return section.switch("h2c");
-    }
-    if let Some(value) = section.take("h2c") {
+    let value = section.peek("h2c");
+    let h2c = section.switch("h2c");
+    if let Some(value) = value.filter(|_| h2c && section.has("certificates")) {
         value.wrong(
             "over TLS clients choose HTTP/2 by themselves",
             "remove it, or the certificates",
         );
     }
-    false
+    h2c
 }
 
 fn tls(section: &mut Section<'_>) -> Option<TlsSettings> {

@@ -181,8 +181,8 @@ mod tests {
                 Need::File("/etc/aegis/b.pem".into()),
             ),
             ("upstreams.a.tls.key", Need::File("/etc/aegis/b.key".into())),
-            ("routes[4].files", Need::Folder("/etc/aegis/public".into())),
-            ("routes[5].files", Need::Folder("/srv/www".into())),
+            ("routes[3].files", Need::Folder("/etc/aegis/public".into())),
+            ("routes[4].files", Need::Folder("/srv/www".into())),
             ("egress.ca_file", Need::File("/etc/aegis/ca.pem".into())),
             (
                 "listeners[1].certificates[0].cert",
