@@ -5,10 +5,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::harness::{Answer, Authority, Node, Origin, Setup, node, printed};
 
-const SCRIPTS: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../tests/fixtures/interop/"
-);
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/interop/");
 
 /// The system's, for which the tests' packages are installed.
 const PYTHON: &str = "/usr/bin/python3";
@@ -157,7 +154,10 @@ fn nghttp_and_openssl_show_alpn_and_sni() {
             ]
             .concat(),
         );
-        assert!(shown.contains(&format!("ALPN protocol: {chosen}")), "{shown}");
+        assert!(
+            shown.contains(&format!("ALPN protocol: {chosen}")),
+            "{shown}"
+        );
         assert!(shown.contains("Verify return code: 0"), "{shown}");
     }
 }
@@ -168,10 +168,16 @@ fn h2load_loses_no_request() {
     let node = over_tls(WORLD).set("origin", &origin.address).start();
     let url = format!("https://127.0.0.1:{}/", node.address.port());
     let shown = run("h2load", &["-n", "2000", "-c", "10", "-m", "20", &url]);
-    assert!(shown.contains("2000 succeeded, 0 failed, 0 errored, 0 timeout"), "{shown}");
+    assert!(
+        shown.contains("2000 succeeded, 0 failed, 0 errored, 0 timeout"),
+        "{shown}"
+    );
     assert!(shown.contains("status codes: 2000 2xx"), "{shown}");
     let shown = run("h2load", &["--h1", "-n", "500", "-c", "10", &url]);
-    assert!(shown.contains("500 succeeded, 0 failed, 0 errored, 0 timeout"), "{shown}");
+    assert!(
+        shown.contains("500 succeeded, 0 failed, 0 errored, 0 timeout"),
+        "{shown}"
+    );
 }
 
 #[test]

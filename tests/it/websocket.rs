@@ -166,7 +166,10 @@ fn what_a_backend_sends_unasked_comes_at_once() {
     };
     let node = before(backend(AGREED, push), ["", "", ""]).start();
     let mut connection = upgraded(&node);
-    assert_eq!(read_frame(connection.buffered()).unwrap().payload, b"pushed");
+    assert_eq!(
+        read_frame(connection.buffered()).unwrap().payload,
+        b"pushed"
+    );
     message(&mut connection, b"and answered");
 }
 

@@ -123,95 +123,75 @@ mod tests {
         paths.map(|path| (path.key, path.need)).collect()
     }
 
+    /// Everything that names a file or folder, as seen from `/etc/aegis`.
+    const EVERYTHING: &str = r#"
+        [cache]
+        url = "rediss://store"
+        password_file = "secret"
+        ca_file = "store.pem"
+        [upstreams.a]
+        backends = ["origin.example:443"]
+        tls = { ca_file = "a.pem", cert = "b.pem", key = "b.key" }
+        [egress]
+        ca_file = "ca.pem"
+        [[listeners]]
+        address = "127.0.0.1:80"
+        [[listeners]]
+        address = "127.0.0.1:443"
+        certificates = [{ cert = "site.pem", key = "/srv/site.key" }]
+        client_ca = "clients.pem"
+        [edge]
+        cache_dir = "/var/cache/aegis"
+        [functions.a]
+        module = "a.wasm"
+        [functions.b]
+        module = "/srv/b.wasm"
+        [[routes]]
+        respond = { status = 200 }
+        basic_auth = { file = "htpasswd" }
+        [[routes]]
+        respond = { status = 200 }
+        jwt = { issuer = "i", jwks_file = "keys.json" }
+        [[routes]]
+        respond = { status = 200 }
+        jwt = { issuer = "i", jwks_url = "https://i/", ca_file = "i.pem" }
+        [[routes]]
+        files = "public"
+        [[routes]]
+        files = { root = "/srv/www" }
+    "#;
+
     #[test]
     fn every_key_with_a_path_is_there() {
-        let found = paths(
-            r#"
-            [cache]
-            url = "rediss://store"
-            password_file = "secret"
-            ca_file = "store.pem"
-            [upstreams.a]
-            backends = ["origin.example:443"]
-            tls = { ca_file = "a.pem", cert = "b.pem", key = "b.key" }
-            [egress]
-            ca_file = "ca.pem"
-            [[listeners]]
-            address = "127.0.0.1:80"
-            [[listeners]]
-            address = "127.0.0.1:443"
-            certificates = [{ cert = "site.pem", key = "/srv/site.key" }]
-            client_ca = "clients.pem"
-            [edge]
-            cache_dir = "/var/cache/aegis"
-            [functions.a]
-            module = "a.wasm"
-            [functions.b]
-            module = "/srv/b.wasm"
-            [[routes]]
-            respond = { status = 200 }
-            basic_auth = { file = "htpasswd" }
-            [[routes]]
-            respond = { status = 200 }
-            jwt = { issuer = "i", jwks_file = "keys.json" }
-            [[routes]]
-            respond = { status = 200 }
-            jwt = { issuer = "i", jwks_url = "https://i/", ca_file = "i.pem" }
-            functions = ["a"]
-            [[routes]]
-            files = "public"
-            [[routes]]
-            files = { root = "/srv/www" }
-            "#,
-        );
         let wanted = [
-            ("functions.a.module", Need::File("/etc/aegis/a.wasm".into())),
-            ("functions.b.module", Need::File("/srv/b.wasm".into())),
-            (
-                "cache.password_file",
-                Need::File("/etc/aegis/secret".into()),
-            ),
-            ("cache.ca_file", Need::File("/etc/aegis/store.pem".into())),
-            (
-                "upstreams.a.tls.ca_file",
-                Need::File("/etc/aegis/a.pem".into()),
-            ),
-            (
-                "upstreams.a.tls.cert",
-                Need::File("/etc/aegis/b.pem".into()),
-            ),
-            ("upstreams.a.tls.key", Need::File("/etc/aegis/b.key".into())),
-            ("routes[3].files", Need::Folder("/etc/aegis/public".into())),
-            ("routes[4].files", Need::Folder("/srv/www".into())),
-            ("egress.ca_file", Need::File("/etc/aegis/ca.pem".into())),
-            (
-                "listeners[1].certificates[0].cert",
-                Need::File("/etc/aegis/site.pem".into()),
-            ),
-            (
-                "listeners[1].certificates[0].key",
-                Need::File("/srv/site.key".into()),
-            ),
-            (
-                "listeners[1].client_ca",
-                Need::File("/etc/aegis/clients.pem".into()),
-            ),
-            (
-                "routes[0].basic_auth.file",
-                Need::File("/etc/aegis/htpasswd".into()),
-            ),
-            (
-                "routes[1].jwt.jwks_file",
-                Need::File("/etc/aegis/keys.json".into()),
-            ),
-            (
-                "routes[2].jwt.ca_file",
-                Need::File("/etc/aegis/i.pem".into()),
-            ),
-            ("edge.cache_dir", Need::Store("/var/cache/aegis".into())),
+            ("functions.a.module", "a.wasm"),
+            ("functions.b.module", "/srv/b.wasm"),
+            ("cache.password_file", "secret"),
+            ("cache.ca_file", "store.pem"),
+            ("upstreams.a.tls.ca_file", "a.pem"),
+            ("upstreams.a.tls.cert", "b.pem"),
+            ("upstreams.a.tls.key", "b.key"),
+            ("routes[3].files", "public"),
+            ("routes[4].files", "/srv/www"),
+            ("egress.ca_file", "ca.pem"),
+            ("listeners[1].certificates[0].cert", "site.pem"),
+            ("listeners[1].certificates[0].key", "/srv/site.key"),
+            ("listeners[1].client_ca", "clients.pem"),
+            ("routes[0].basic_auth.file", "htpasswd"),
+            ("routes[1].jwt.jwks_file", "keys.json"),
+            ("routes[2].jwt.ca_file", "i.pem"),
+            ("edge.cache_dir", "/var/cache/aegis"),
         ];
-        let wanted = wanted.map(|(key, need)| (key.to_owned(), need));
-        assert_eq!(found, wanted);
+        let wanted = wanted.map(|(key, path)| {
+            let path = Path::new("/etc/aegis").join(path);
+            let need = match key.rsplit('.').next() {
+                Some("files") => Need::Folder(path),
+                Some("cache_dir") => Need::Store(path),
+                _ => Need::File(path),
+            };
+            (key.to_owned(), need)
+        });
+        assert_eq!(paths(EVERYTHING), wanted);
     }
 
     #[test]
