@@ -165,7 +165,7 @@ fn serve(
     let sockets = sockets::bind(&config.listeners)?;
     built.resources.own.announce(sockets.addresses());
     let activity = Arc::new(Activity::default());
-    let connection_limits = Arc::new(ArcSwap::from_pointee(config.server.limits.clone()));
+    let connection_limits = Arc::new(ArcSwap::from_pointee(limits::held(&config.server.limits)));
     // Moved: kept here, the first snapshot would outlive all reloads.
     let snapshot = Arc::new(ArcSwap::new(built.snapshot));
     let access_log = Arc::new(AccessLogWriter::start(

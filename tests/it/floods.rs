@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::lines::PATIENCE;
-use crate::harness::{Connection, Gate, Node, Request, node};
+use crate::harness::{Connection, Gate, Node, Origin, Request, node};
 
 const SMALL: &str = "
     [[routes]]
@@ -80,6 +80,31 @@ fn a_node_out_of_descriptors_serves_those_it_has_and_then_the_others() {
         told as u64 <= start.elapsed().as_secs() + 2,
         "told {told} times"
     );
+}
+
+#[test]
+fn clients_get_no_more_than_half_of_the_descriptors() {
+    let origin = Origin::saying("there");
+    let toml = format!(
+        "{SMALL}\n[[routes]]\nupstream = \"origin\"\n[upstreams.origin]\nbackends = [\"{{origin}}\"]"
+    );
+    let node = node(&toml)
+        .set("origin", &origin.address)
+        .descriptors(400)
+        .start();
+    let mut clients: Vec<Connection> = (0..210).map(|_| node.connect()).collect();
+    let mut served = 0;
+    for client in &mut clients {
+        // Each that is let in has another one behind it.
+        let response = client.exchange(&Request::get("/")).unwrap();
+        match response.status {
+            200 => served += 1,
+            _ => assert_eq!(response.error(), (503, "overloaded")),
+        }
+    }
+    assert!((195..=200).contains(&served), "{served}");
+    drop(clients);
+    node.connect_until_served("/control");
 }
 
 /// Of this process, which the node has inherited.

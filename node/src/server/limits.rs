@@ -4,6 +4,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 
 use crate::config::Config;
+use crate::listener::Limits;
 
 /// Descriptors of the process itself: log, epoll, signals, module files.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -30,6 +31,18 @@ pub(super) fn raise_and_warn(config: &Config) {
     }
 }
 
+/// The limits as far as the system lets them hold. A client's connection may need another one
+/// upstream, so all clients together get half of the descriptors at most: whoever is let in is
+/// served.
+pub(super) fn held(limits: &Limits) -> Limits {
+    let mut held = limits.clone();
+    if let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let half = usize::try_from(soft / 2).unwrap_or(usize::MAX);
+        held.connections = held.connections.min(half.max(1));
+    }
+    held
+}
+
 fn raise_descriptors() -> nix::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard {
@@ -53,7 +66,8 @@ fn warn_descriptors(config: &Config, limit: u64) {
         warn!(
             needed,
             limit,
-            "the limit on open files is too low for [server.limits] connections: raise it or lower them"
+            connections = held(&config.server.limits).connections,
+            "the limit on open files is too low for [server.limits] connections: so many are let in; raise it or lower them"
         );
     }
 }

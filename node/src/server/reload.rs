@@ -16,6 +16,7 @@ use super::build::{self, Built, Resources};
 use super::check::sorted;
 use super::confine;
 use super::drain::DrainTimeout;
+use super::limits::held;
 use super::renewal::{self, Renewal};
 use super::upstreams;
 use crate::config::{self, Config};
@@ -99,7 +100,7 @@ impl Reloader {
             match rebuilt {
                 Ok(Ok((config, built))) => {
                     upstreams::answered(&built.resources.upstreams).await;
-                    limits.store(Arc::new(config.server.limits.clone()));
+                    limits.store(Arc::new(held(&config.server.limits)));
                     self.drain_timeout.set(config.server.drain_timeout);
                     snapshot.store(Arc::clone(&built.snapshot));
                     let resources = built.resources;

@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     toml: String,
     values: Vec<(String, String)>,
     environment: Vec<(String, String)>,
+    descriptors: Option<u64>,
 }
 
 /// Lines of the node's log that a failed test shows.
@@ -50,6 +51,7 @@ pub(crate) fn node(toml: &str) -> Setup {
         toml,
         values: Vec::new(),
         environment: Vec::new(),
+        descriptors: None,
     }
 }
 
@@ -90,6 +92,19 @@ fn command() -> Command {
     command
 }
 
+/// The same command, with no more than so many open files.
+fn limited(command: Command, descriptors: Option<u64>) -> Command {
+    let Some(most) = descriptors else {
+        return command;
+    };
+    let mut limited = Command::new("prlimit");
+    limited
+        .arg(format!("--nofile={most}:{most}"))
+        .arg(command.get_program());
+    limited.env_remove("RUST_LOG");
+    limited
+}
+
 // === impl Setup ===
 
 impl Setup {
@@ -109,6 +124,12 @@ impl Setup {
     /// Sets an environment variable of the process.
     pub(crate) fn environment(mut self, name: &str, value: &impl ToString) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// How many files the process may have open.
+    pub(crate) fn descriptors(mut self, most: u64) -> Self {
+        self.descriptors = Some(most);
         self
     }
 
@@ -154,7 +175,7 @@ impl Setup {
     fn try_start(self) -> Result<Node, (Self, String)> {
         let address = Origin::absent();
         self.write(address);
-        let mut child = command()
+        let mut child = limited(command(), self.descriptors)
             .args(["run", "--log-format", "json", "-c"])
             .arg(self.path("aegis.toml"))
             .envs(self.environment.clone())
@@ -327,6 +348,7 @@ impl Node {
             toml: String::new(),
             values: Vec::new(),
             environment: Vec::new(),
+            descriptors: None,
         };
         (std::mem::replace(&mut self.setup, empty), log)
     }
