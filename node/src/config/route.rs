@@ -107,6 +107,7 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
     }
     let body_size = section.take("body_size");
     let rules = rules::read(section, criteria.as_ref(), targets.cache);
+    rules::check(section);
     let route = Route {
         name,
         functions,
