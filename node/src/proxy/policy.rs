@@ -17,8 +17,8 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 pub(super) use self::admission::enforce;
-pub(super) use self::cors::preflight_for;
 pub use self::cors::{AllowedOrigin, Cors, CorsSettings, Credentials, OriginError};
+pub(super) use self::cors::{Preflight, preflight_for};
 pub use self::in_flight::InFlight;
 pub use self::networks::{AddressRules, Network, NetworkError, Networks};
 pub use self::rate::{Counters, Counting, Ledger, RateKey, RateKeyError, RateLimit, RateSettings};
@@ -95,7 +95,10 @@ pub(super) fn begin(
     };
     let cors = policy.cors.as_ref();
     let mut state = State {
-        origin: cors.and_then(|cors| cors.allowed(&header.headers)),
+        // A yes to what comes before a request of another route would be that route's to give.
+        origin: cors
+            .filter(|_| context.preflight != Preflight::OfAnother)
+            .and_then(|cors| cors.allowed(&header.headers)),
         ..State::default()
     };
     let target = policy.rewrite.as_ref().map_or(Ok(None), |rewrite| {
