@@ -71,8 +71,9 @@ fn action(
     }
 }
 
-/// WebSocket, unless the route says otherwise or a function of it reads bodies: it would miss
-/// what passes then.
+/// WebSocket, unless the route says otherwise, a function of it reads bodies and would miss what
+/// passes then, or the upstream's backends are known for HTTP/2: asking is HTTP/1.1, which they
+/// need not understand, so that clients could make them look broken.
 fn upgrade(route: &Route, config: &Config) -> Vec<Protocol> {
     if let Some(protocols) = &route.upgrade {
         return protocols.clone();
@@ -87,7 +88,9 @@ fn upgrade(route: &Route, config: &Config) -> Vec<Protocol> {
     let reads_bodies = functions()
         .chain(fallbacks)
         .any(|f| f.body != BodyAccess::None);
-    match route.upstream.is_some() && !reads_bodies {
+    let upstream = route.upstream.as_ref();
+    let upstream = upstream.and_then(|name| config.upstreams.get(name));
+    match upstream.is_some_and(|upstream| !upstream.http2) && !reads_bodies {
         true => vec![Protocol::websocket()],
         false => Vec::new(),
     }
