@@ -118,6 +118,13 @@ pub(super) fn target(context: &Context, uri: &Uri) -> String {
     request::target(uri.path(), uri)
 }
 
+/// The path of the same.
+pub(super) fn path<'a>(context: &'a Context, uri: &'a Uri) -> &'a str {
+    let state = context.policy.as_ref();
+    let target = state.and_then(|state| state.target.as_ref());
+    target.unwrap_or(uri).path()
+}
+
 /// The header fields that functions see.
 pub(super) fn headers(context: &Context, headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
@@ -152,7 +159,7 @@ pub(super) fn forward(context: &Context, upstream: &mut RequestHeader) -> Result
 
 /// Names the host that the upstream is to be for, after others have noted the client's.
 pub(super) fn set_host(context: &Context, upstream: &mut RequestHeader) -> Result<()> {
-    match of(context).and_then(|policy| policy.host.as_ref()) {
+    match host(context) {
         Some(host) => upstream.insert_header(HOST, host),
         None => Ok(()),
     }
@@ -203,8 +210,14 @@ pub(super) fn apply(edits: &[HeaderEdit], header: &mut ResponseHeader) -> Result
     Ok(())
 }
 
-/// Who is asking has the last word: a route's own edit cannot speak for them.
-fn request_edits(context: &Context) -> impl Iterator<Item = &HeaderEdit> {
+/// What the upstream is sent as `Host`, if not the client's.
+pub(super) fn host(context: &Context) -> Option<&HeaderValue> {
+    of(context)?.host.as_ref()
+}
+
+/// Made of the request before its functions see it. Who is asking has the last word: a route's own
+/// edit cannot speak for them.
+pub(super) fn request_edits(context: &Context) -> impl Iterator<Item = &HeaderEdit> {
     let own = of(context)
         .into_iter()
         .flat_map(|policy| &policy.request_headers);
