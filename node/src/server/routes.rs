@@ -30,26 +30,21 @@ pub(super) struct Parts<'a> {
     pub(super) cache: &'a Cache,
     pub(super) access: &'a Access,
     pub(super) sites: &'a Sites,
+    pub(super) places: &'a Places,
 }
 
 /// The route table. Routes whose parts are broken are left out: that was reported.
 pub(super) fn table(parts: &Parts<'_>, logins: Vec<Option<Login>>) -> Table<Arc<Action>> {
-    let places = Places::default();
     let routes = parts.config.routes.iter().enumerate().zip(logins);
     let actions = routes.filter_map(|((position, route), login)| {
         let target = target((position, route), parts)?;
-        let action = action(route, (target, login), parts, &places);
+        let action = action(route, (target, login), parts);
         Some((route.criteria.clone(), Arc::new(action)))
     });
     Table::new(actions)
 }
 
-fn action(
-    route: &Route,
-    (target, login): (Target, Option<Login>),
-    parts: &Parts<'_>,
-    places: &Places,
-) -> Action {
+fn action(route: &Route, (target, login): (Target, Option<Login>), parts: &Parts<'_>) -> Action {
     let limits = &parts.config.server.limits;
     Action {
         name: route.name.as_str().into(),
@@ -57,7 +52,7 @@ fn action(
         body_size: route.body_size.unwrap_or(limits.body_size),
         compression: (!route.compress.is_empty()).then(|| Compression {
             codings: route.compress.clone(),
-            places: places.clone(),
+            places: parts.places.clone(),
         }),
         server_timing: route.server_timing,
         upgrade: upgrade(route, parts.config),
