@@ -42,3 +42,31 @@ pub(super) fn sites(
     }
     sites
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn what_serves_the_same_goes_on_each_of_it_for_one_route() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |keys: &[&str], previous: Option<&Sites>| {
+            let mut text = "[[listeners]]\naddress = \"127.0.0.1:0\"\n".to_owned();
+            for (number, keys) in keys.iter().enumerate() {
+                text += &format!("[[routes]]\npath = \"/{number}\"\n");
+                text += &format!("files = {{ root = \".\", hidden = {keys} }}\n");
+            }
+            let parsed = config::parse(&text, folder.path(), &|_| None);
+            let mut problems = parsed.problems;
+            let sites = sites(&parsed.config, previous, &mut problems);
+            assert!(problems.is_empty());
+            sites
+        };
+        let old = load(&["true", "false"], None);
+        let new = load(&["false", "false", "true"], Some(&old));
+        assert!(Arc::ptr_eq(&new[&0], &old[&1]));
+        assert!(Arc::ptr_eq(&new[&2], &old[&0]));
+        assert!(old.values().all(|old| !Arc::ptr_eq(&new[&1], old)));
+    }
+}
