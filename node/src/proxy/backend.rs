@@ -32,23 +32,25 @@ impl Caller for Sender<'_> {
         self.context.client.as_deref()
     }
 
-    fn header(&self, name: &HeaderName) -> Option<&[u8]> {
+    fn header(&self, name: &HeaderName) -> Vec<&[u8]> {
         if *name == HOST
             && let Some(host) = policy::host(self.context)
         {
-            return Some(host.as_bytes());
+            return vec![host.as_bytes()];
         }
         let functions = self.context.request_edits.headers.iter();
         let edits = policy::request_edits(self.context).chain(functions);
-        let mut value = self.request.headers.get(name);
+        let received = self.request.headers.get_all(name).iter();
+        let mut values: Vec<_> = received.map(HeaderValue::as_bytes).collect();
         for edit in edits.filter(|edit| edit.name() == name) {
-            value = match edit {
-                HeaderEdit::Set(_, set) => Some(set),
-                HeaderEdit::Add(_, added) => value.or(Some(added)),
-                HeaderEdit::Remove(_) => None,
-            };
+            if !matches!(edit, HeaderEdit::Add(..)) {
+                values.clear();
+            }
+            if let HeaderEdit::Set(_, value) | HeaderEdit::Add(_, value) = edit {
+                values.push(value.as_bytes());
+            }
         }
-        value.map(HeaderValue::as_bytes)
+        values
     }
 
     fn path(&self) -> &str {
