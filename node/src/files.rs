@@ -63,6 +63,11 @@ impl Files {
         })
     }
 
+    /// Whether this is what `other` serves.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.settings == other.settings && self.prefix == other.prefix
+    }
+
     /// Where the files are.
     pub fn root(&self) -> &Path {
         &self.settings.root

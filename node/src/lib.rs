@@ -6,6 +6,7 @@ pub mod cache;
 pub mod cli;
 pub mod coding;
 pub mod config;
+mod cookie;
 pub mod edge;
 pub mod egress;
 mod file;

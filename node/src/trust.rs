@@ -85,7 +85,8 @@ pub(crate) fn anchors(path: &Path) -> Result<Vec<CertificateDer<'static>>, Trust
     Ok(certificates)
 }
 
-fn text(path: &Path) -> io::Result<Vec<u8>> {
+/// What is in a `ca_file`.
+pub(crate) fn text(path: &Path) -> io::Result<Vec<u8>> {
     let text = file::start(path, LONGEST + 1)?;
     if text.len() > LONGEST {
         return Err(io::Error::new(

@@ -131,6 +131,38 @@ fn a_header_that_a_function_sets_is_what_is_hashed() {
 }
 
 #[test]
+fn what_the_route_makes_of_a_request_is_what_is_hashed() {
+    let origins = three();
+    for (by, edit) in [
+        (
+            "header:x-user",
+            "request_headers = { set = { \"x-user\" = \"ada\" } }",
+        ),
+        ("path", "rewrite = \"/same\""),
+        ("header:host", "host = \"same.example\""),
+    ] {
+        let toml = format!(
+            "[upstreams.o]\nbackends = [\"{{a}}\", \"{{b}}\", \"{{c}}\"]\n\
+             balance = \"hash\"\nhash_by = \"{by}\"\n[[routes]]\nupstream = \"o\"\n"
+        );
+        let reached = |edit: &str| {
+            let node = node(&format!("{toml}{edit}"))
+                .set("a", &origins[0].address)
+                .set("b", &origins[1].address)
+                .set("c", &origins[2].address)
+                .start();
+            let request = |n: usize| {
+                Request::get(&format!("/{n}"))
+                    .host(&format!("{n}.example"))
+                    .header("X-User", &n.to_string())
+            };
+            BTreeSet::from_iter(reached(&node, request)).len()
+        };
+        assert_eq!((reached(edit), reached("")), (1, 3), "{by}");
+    }
+}
+
+#[test]
 fn the_keys_of_a_dead_backend_go_to_another_and_no_other_moves() {
     let backends = ["one", "two", "three"].map(|name| Mortal::start(move |_| Answer::ok(name)));
     let origins = backends.each_ref().map(|backend| &backend.origin);

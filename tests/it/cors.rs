@@ -100,6 +100,34 @@ fn a_preflight_is_answered_by_the_route_of_the_request_it_is_for() {
 }
 
 #[test]
+fn a_preflight_is_not_answered_by_another_route_than_that_of_the_request_it_is_for() {
+    let origin = origin();
+    let toml = format!(
+        r#"
+        [upstreams.origin]
+        backends = ["{{origin}}"]
+        [[routes]]
+        path = "/x"
+        methods = ["DELETE"]
+        upstream = "origin"
+        [[routes]]
+        name = "rest"
+        upstream = "origin"
+        {FULL}"#
+    );
+    let node = node(&toml).set("origin", &origin.address).start();
+    let answer = node.send(&preflight("/x", APP, "DELETE"));
+    assert_eq!((answer.status, answer.text().as_str()), (200, "page"));
+    nothing_allowed(&answer);
+    assert_eq!(origin.last().method, "OPTIONS");
+    assert_eq!(node.access("/x")["route"], "rest");
+    for (path, method) in [("/y", "DELETE"), ("/x", "PUT")] {
+        let answer = node.send(&preflight(path, APP, method));
+        assert_eq!((answer.status, answer.all(ALLOW)), (204, vec![APP]));
+    }
+}
+
+#[test]
 fn answers_of_all_kinds_say_who_may_read_them_and_the_upstreams_own_word_goes() {
     let origin = origin();
     let node = start(&origin, FULL);

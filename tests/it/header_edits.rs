@@ -4,6 +4,9 @@ use crate::harness::{Answer, Node, Origin, Received, Request, module, node, phas
 
 const EDITS: &str = r#"
     request_headers = { set = { "x-set" = "route", "x-both" = "route" }, add = { "x-add" = "two" }, remove = ["x-gone"] }
+    ANSWERS"#;
+
+const ANSWERS: &str = r#"
     response_headers = { set = { "x-set" = "route", "x-both" = "route" }, add = { "x-add" = "two" }, remove = ["server"] }"#;
 
 /// Says what it sees of `x-both`, and writes it, in both phases; `x-add` it leaves alone.
@@ -41,7 +44,7 @@ fn start(origin: &Origin, function: &str, keys: &str) -> Node {
         [[routes]]
         path = "/static"
         respond = { status = 200, body = "fixed", headers = { "server" = "static" } }
-        EDITS
+        ANSWERS
         [[routes]]
         path = "/function"
         functions = ["f"]
@@ -51,7 +54,7 @@ fn start(origin: &Origin, function: &str, keys: &str) -> Node {
         KEYS
         EDITS"#;
     let toml = toml.replace("FUNCTION", function).replace("KEYS", keys);
-    node(&toml.replace("EDITS", EDITS))
+    node(&toml.replace("EDITS", EDITS).replace("ANSWERS", ANSWERS))
         .set("origin", &origin.address)
         .wasm("f", phases(SEES, "(i32.const 0)"))
         .start()
@@ -98,7 +101,7 @@ fn functions_see_the_edited_request_and_win_and_the_route_has_the_last_word_on_a
 #[test]
 fn answers_of_functions_and_static_answers_are_edited_and_the_nodes_errors_are_not() {
     let origin = Origin::absent();
-    let node = node(&format!(
+    let toml = format!(
         r#"
         [functions.f]
         module = "f.wasm"
@@ -107,7 +110,7 @@ fn answers_of_functions_and_static_answers_are_edited_and_the_nodes_errors_are_n
         [[routes]]
         path = "/static"
         respond = {{ status = 200, body = "fixed", headers = {{ "server" = "static" }} }}
-        {EDITS}
+        {ANSWERS}
         [[routes]]
         path = "/function"
         functions = ["f"]
@@ -115,9 +118,10 @@ fn answers_of_functions_and_static_answers_are_edited_and_the_nodes_errors_are_n
         [[routes]]
         upstream = "origin"
         {EDITS}"#
-    ))
-    .wasm("f", module(SEES))
-    .start();
+    );
+    let node = node(&toml.replace("ANSWERS", ANSWERS))
+        .wasm("f", module(SEES))
+        .start();
     for path in ["/static", "/function"] {
         let answer = node.get(path);
         assert_eq!(answer.status, 200, "{path}");
@@ -189,7 +193,9 @@ fn what_belongs_to_the_node_or_breaks_a_message_is_refused_at_load() {
         ("host = \"a\\r\\nx: y\"", "not a host"),
         ("host = \"a:99999\"", "not a host"),
     ] {
-        let toml = format!("[[routes]]\nrespond = {{ status = 200 }}\n{edits}");
+        let toml = format!(
+            "[[routes]]\nupstream = \"o\"\n{edits}\n[upstreams.o]\nbackends = [\"127.0.0.1:9\"]"
+        );
         let (code, printed) = node(&toml).check(&[]);
         assert_eq!(code, Some(1), "{edits}");
         assert!(printed.contains(said), "{edits}: {printed}");

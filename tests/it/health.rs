@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::lines::PATIENCE;
 use crate::harness::node::message;
-use crate::harness::{Answer, Gate, Mortal, Node, Origin, node};
+use crate::harness::{Answer, Gate, Http2Origin, Mortal, Node, Origin, node};
 
 fn toml(origin: &Origin, keys: &str) -> String {
     format!(
@@ -126,6 +126,24 @@ fn a_dead_backend_is_noticed_within_interval_and_timeout_and_its_return_within_t
         );
         assert_eq!(node.get("/").text(), "back");
     }
+}
+
+#[test]
+fn a_backend_of_http_2_that_takes_no_connections_is_noticed_though_old_ones_live() {
+    let backend = Http2Origin::start(|call| call.say("page"));
+    let keys = "http2 = true\nhealth_check = { path = \"/healthz\", interval = \"100ms\" }";
+    let toml =
+        "[upstreams.origin]\nbackends = [\"{origin}\"]\nKEYS\n[[routes]]\nupstream = \"origin\"";
+    let node = node(&toml.replace("KEYS", keys))
+        .set("origin", &backend.address)
+        .start();
+    assert_eq!(node.get("/").text(), "page");
+    backend.shut();
+    wait_for(&node, 0, "is unhealthy");
+    assert_eq!(node.get("/").error(), (503, "no-healthy-upstream"));
+    let _back = Http2Origin::start_at(backend.address, |call| call.say("back"));
+    wait_for(&node, 0, "healthy again");
+    assert_eq!(node.get("/").status, 200);
 }
 
 #[test]

@@ -208,6 +208,21 @@ fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
 }
 
 #[test]
+fn clients_cannot_make_a_backend_look_broken_by_asking_for_what_only_http_1_has() {
+    let origin = Http2Origin::start(|call| call.say("said"));
+    let node = through(&origin, "eject = { failures = 1, pause = \"1m\" }");
+    let handshake = Request::get("/plain")
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    for _ in 0..3 {
+        let answer = node.send(&handshake);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "said"));
+    }
+}
+
+#[test]
 fn trailers_are_nothing_to_a_client_of_http_1() {
     let origin = Http2Origin::start(|mut call: Call| async move {
         let head = Response::builder().status(StatusCode::OK).body(()).unwrap();

@@ -14,9 +14,10 @@ use rcgen::{Certificate, KeyPair};
 use rustls::ProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 
+use crate::harness::http::Response;
 use crate::harness::lines::PATIENCE;
 use crate::harness::secure::connect;
-use crate::harness::{Answer, Authority, Client, Node, Origin, Setup, node, printed};
+use crate::harness::{Answer, Authority, Client, Node, Origin, Request, Setup, node, printed};
 
 /// A listener with the certificate `site`; further keys may follow.
 const SITE: &str = r#"
@@ -42,12 +43,17 @@ fn site(keys: &str, rest: &str) -> (Setup, Pair) {
     (with_pair(setup, "site", &pair), pair)
 }
 
-fn get(node: &Node, target: &str) -> crate::harness::http::Response {
+fn get(node: &Node, target: &str) -> Response {
+    send(node, &Request::get(target))
+}
+
+fn send(node: &Node, request: &Request) -> Response {
     let client = Client::default().offering(&["http/1.1"]);
     client
         .open(node.address, Some("site.test"))
         .unwrap()
-        .get(target)
+        .exchange(request)
+        .expect("the connection ended without an answer")
 }
 
 /// What `openssl s_client` makes of the node.

@@ -87,18 +87,39 @@ struct Remote {
     had: parking_lot::Mutex<Option<Instant>>,
 }
 
+// === impl KeyLocation ===
+
+impl KeyLocation {
+    /// The URL, of keys that have one.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::File(_) => None,
+            Self::Url { url, .. } => Some(url),
+        }
+    }
+
+    /// Who vouches for the URL's host besides the system's authorities.
+    pub fn ca_file(&self) -> Option<&Path> {
+        match self {
+            Self::File(_) => None,
+            Self::Url { ca_file, .. } => ca_file.as_deref(),
+        }
+    }
+}
+
 // === impl KeySource ===
 
 impl KeySource {
-    /// Reads the keys of a file, or begins to ask for those at a URL on `io`.
+    /// Reads the keys of a file, or begins to ask for those at a URL on `io`; until these are here,
+    /// those count that are `known` already.
     ///
     /// # Errors
     /// When the file has none, or the URL's `ca_file` is not usable. A host that does not answer
     /// is asked again later.
     pub fn open(
         location: &KeyLocation,
-        egress: &Settings,
-        io: &Handle,
+        (egress, io): (&Settings, &Handle),
+        known: Option<&Self>,
     ) -> Result<Arc<Self>, KeySourceError> {
         let source = match location {
             KeyLocation::File(path) => Self {
@@ -106,7 +127,7 @@ impl KeySource {
                 remote: None,
             },
             KeyLocation::Url { .. } => Self {
-                keys: ArcSwapOption::empty(),
+                keys: ArcSwapOption::new(known.and_then(|known| known.keys.load_full())),
                 remote: Remote::new(location, egress, io)?,
             },
         };

@@ -12,6 +12,7 @@ use super::jwks::{KeyLocation, KeySource};
 use super::keys::{Algorithm, KeySet};
 use super::token::{Claims, Expected, Token, TokenError};
 use super::{Identity, LONGEST, Presented, Refusal, credentials};
+use crate::cookie;
 
 /// The longest claim that the upstream is told, in bytes.
 const LONGEST_CLAIM: usize = 4096;
@@ -61,7 +62,7 @@ impl Jwt {
     pub(super) fn read(&self, headers: &HeaderMap) -> Result<Presented, Refusal> {
         let token = match &self.settings.place {
             TokenPlace::Bearer => credentials(headers, "bearer"),
-            TokenPlace::Cookie(name) => cookie(headers, name),
+            TokenPlace::Cookie(name) => from_cookie(headers, name),
         };
         match token.filter(|token| !token.is_empty()) {
             Some(token) => Ok(Presented::Token(token.to_owned())),
@@ -126,13 +127,12 @@ fn value_of(claim: &Value) -> Result<HeaderValue, TokenError> {
 }
 
 /// The cookie of this name, if there is one and not another that could be meant.
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let lines = headers.get_all(COOKIE).iter();
-    let texts = lines.filter_map(|line| line.to_str().ok());
-    let pairs = texts.flat_map(|line| line.split(';')).map(str::trim);
-    let mut found = pairs.filter_map(|pair| pair.split_once('=').filter(|(own, _)| *own == name));
-    let (Some((_, value)), None) = (found.next(), found.next()) else {
+fn from_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let mut found = cookie::values(lines, name);
+    let (Some(value), None) = (found.next(), found.next()) else {
         return None;
     };
-    Some(value).filter(|value| value.len() <= LONGEST)
+    let value = Some(value).filter(|value| value.len() <= LONGEST)?;
+    str::from_utf8(value).ok()
 }

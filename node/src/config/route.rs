@@ -107,6 +107,7 @@ fn read_route(section: &mut Section<'_>, name: String, targets: &Targets<'_>) ->
     }
     let body_size = section.take("body_size");
     let rules = rules::read(section, criteria.as_ref(), targets.cache);
+    rules::check(section);
     let route = Route {
         name,
         functions,
@@ -160,7 +161,13 @@ fn upgrade(section: &mut Section<'_>) -> Option<Vec<Protocol>> {
 fn name(section: &mut Section<'_>, position: usize, names: &mut BTreeSet<String>) -> String {
     let default = position.to_string();
     let Some(value) = section.take("name") else {
-        names.insert(default.clone());
+        if !names.insert(default.clone()) {
+            section.context.lacks(
+                &section.spot,
+                format!("its position, {default}, is the name of another route"),
+                "give one of them another name",
+            );
+        }
         return default;
     };
     let Some(name) = value.string() else {

@@ -155,7 +155,7 @@ impl Answer {
 /// What a 304 has of these too.
 fn validators(file: &Validators<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(10);
-    insert(&mut headers, ETAG, file.tag.to_string());
+    headers.extend(file.tag.value().map(|tag| (ETAG, tag)));
     if let Some(modified) = file.modified {
         let date = httpdate::fmt_http_date(modified);
         insert(&mut headers, LAST_MODIFIED, date);

@@ -1,7 +1,5 @@
 //! Entity tags (RFC 9110, section 8.8.3).
 
-use std::fmt;
-
 use http::HeaderValue;
 
 /// A tag.
@@ -44,6 +42,13 @@ impl EntityTag {
         self.opaque == other.opaque
     }
 
+    /// The field value that it is; `None` for what no field can hold. Not text: bytes past 0x7f
+    /// are whatever the server that made it takes them for.
+    pub fn value(&self) -> Option<HeaderValue> {
+        let weak: &[u8] = if self.weak { b"W/" } else { b"" };
+        HeaderValue::from_bytes(&[weak, b"\"", &self.opaque, b"\""].concat()).ok()
+    }
+
     /// The tag at the start of `text`, and what is behind it.
     fn first(text: &[u8]) -> Option<(Self, &[u8])> {
         let (weak, quoted) = match text {
@@ -58,13 +63,6 @@ impl EntityTag {
             .iter()
             .all(is_opaque)
             .then_some((Self { weak, opaque }, &rest[end + 1..]))
-    }
-}
-
-impl fmt::Display for EntityTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let weak = if self.weak { "W/" } else { "" };
-        write!(f, "{weak}\"{}\"", String::from_utf8_lossy(&self.opaque))
     }
 }
 
@@ -136,7 +134,14 @@ mod tests {
         assert!(strong.is_same(&strong) && !strong.is_same(&weak) && !weak.is_same(&weak));
         assert!(strong.is_equivalent(&weak) && weak.is_equivalent(&weak));
         assert_eq!(strong.weakened(), weak);
-        assert_eq!(weak.to_string(), "W/\"a\"");
+        assert_eq!(weak.value().unwrap(), "W/\"a\"");
         assert_eq!(tag("\"a\", \"b\""), None);
+    }
+
+    #[test]
+    fn weakened_tags_keep_bytes_that_are_no_text() {
+        let given = HeaderValue::from_bytes(b"\"\xe9\xff-1\"").unwrap();
+        let weak = EntityTag::parse(&given).unwrap().weakened();
+        assert_eq!(weak.value().unwrap().as_bytes(), b"W/\"\xe9\xff-1\"");
     }
 }

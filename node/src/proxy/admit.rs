@@ -9,9 +9,10 @@ use pingora::proxy::Session;
 use super::action::{Action, EncodedSlashes};
 use super::context::Context;
 use super::error::ErrorCode;
+use super::policy::Preflight;
 use super::{body, forward, http2, identity, policy, request, trace, upgrade};
 use crate::listener::Limits;
-use crate::route::{self, Lookup};
+use crate::route::{self, Lookup, Table};
 
 /// `Allow` where no route has been looked up yet: what routes usually take.
 const METHODS: HeaderValue =
@@ -104,7 +105,7 @@ fn identify(session: &mut Session, context: &mut Context, noted: request::Noted)
 }
 
 /// Looks the normalised path up and makes it the request's own.
-fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refused> {
+fn route(session: &mut Session, context: &mut Context) -> Result<Arc<Action>, Refused> {
     let header = session.req_header();
     let normal = request::normal_path(header)?;
     let wanted = route::Request {
@@ -117,7 +118,8 @@ fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refuse
         method: &header.method,
         headers: &header.headers,
     };
-    let action = match find(context, header, &wanted) {
+    let (found, preflight) = find(&context.snapshot.routes, header, &wanted);
+    let action = match found {
         Lookup::Found(action) => Arc::clone(action),
         Lookup::NotFound => return Err(ErrorCode::NoRoute.into()),
         Lookup::MethodNotAllowed(methods) => {
@@ -127,6 +129,7 @@ fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refuse
             });
         }
     };
+    context.preflight = preflight;
     if normal.encoded_slash && action.encoded_slashes == EncodedSlashes::Reject {
         return Err(ErrorCode::BadRequest.into());
     }
@@ -142,20 +145,20 @@ fn route(session: &mut Session, context: &Context) -> Result<Arc<Action>, Refuse
 /// A preflight belongs to the route of the request that it comes before, if that has rules for it;
 /// whether a page may make that request is not for another route to say.
 fn find<'c>(
-    context: &'c Context,
+    routes: &'c Table<Arc<Action>>,
     header: &RequestHeader,
     wanted: &route::Request<'_>,
-) -> Lookup<'c, Arc<Action>> {
-    let routes = &context.snapshot.routes;
-    if let Some(method) = policy::preflight_for(header) {
-        let method = &method;
-        let found = routes.find(&route::Request { method, ..*wanted });
-        let has_rules = |action: &Action| action.policy.as_ref().is_some_and(|p| p.cors.is_some());
-        if matches!(found, Lookup::Found(action) if has_rules(action)) {
-            return found;
-        }
+) -> (Lookup<'c, Arc<Action>>, Preflight) {
+    let Some(method) = policy::preflight_for(header) else {
+        return (routes.find(wanted), Preflight::No);
+    };
+    let method = &method;
+    let found = routes.find(&route::Request { method, ..*wanted });
+    let has_rules = |action: &Action| action.policy.as_ref().is_some_and(|p| p.cors.is_some());
+    match found {
+        Lookup::Found(action) if has_rules(action) => (found, Preflight::Own),
+        _ => (routes.find(wanted), Preflight::OfAnother),
     }
-    routes.find(wanted)
 }
 
 /// The value of `Allow`.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -12,15 +13,15 @@ use tracing::debug;
 
 use super::context::Context;
 use super::error::ErrorCode;
-use super::respond;
+use super::{policy, respond};
 use crate::edge::HeaderEdit;
 use crate::upstream::{Caller, Choice, Failure, Lease, Unavailable, Upstream};
 
 /// Raised to make the library give up an answer for another attempt.
 const RETRIED_STATUS: ErrorType = ErrorType::Custom("a status that is in retry_on");
 
-/// What a backend may be chosen by: of a request as it goes to the upstream, edits of functions
-/// included.
+/// What a backend may be chosen by: of a request as it goes to the upstream, edits of the route and
+/// of functions included.
 struct Sender<'a> {
     context: &'a Context,
     request: &'a RequestHeader,
@@ -31,22 +32,32 @@ impl Caller for Sender<'_> {
         self.context.client.as_deref()
     }
 
-    fn header(&self, name: &HeaderName) -> Option<&[u8]> {
-        let edits = self.context.request_edits.headers.iter();
-        let mut value = self.request.headers.get(name);
-        for edit in edits.filter(|edit| edit.name() == name) {
-            value = match edit {
-                HeaderEdit::Set(_, set) => Some(set),
-                HeaderEdit::Add(_, added) => value.or(Some(added)),
-                HeaderEdit::Remove(_) => None,
-            };
+    fn header(&self, name: &HeaderName) -> Vec<&[u8]> {
+        if *name == HOST
+            && let Some(host) = policy::host(self.context)
+        {
+            return vec![host.as_bytes()];
         }
-        value.map(HeaderValue::as_bytes)
+        let functions = self.context.request_edits.headers.iter();
+        let edits = policy::request_edits(self.context).chain(functions);
+        let received = self.request.headers.get_all(name).iter();
+        let mut values: Vec<_> = received.map(HeaderValue::as_bytes).collect();
+        for edit in edits.filter(|edit| edit.name() == name) {
+            if !matches!(edit, HeaderEdit::Add(..)) {
+                values.clear();
+            }
+            if let HeaderEdit::Set(_, value) | HeaderEdit::Add(_, value) = edit {
+                values.push(value.as_bytes());
+            }
+        }
+        values
     }
 
     fn path(&self) -> &str {
-        let edited = self.context.request_edits.uri.as_ref();
-        edited.unwrap_or(&self.request.uri).path()
+        match &self.context.request_edits.uri {
+            Some(edited) => edited.path(),
+            None => policy::path(self.context, &self.request.uri),
+        }
     }
 }
 

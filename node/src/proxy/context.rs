@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::action::{Action, Snapshot, Target};
 use super::error::ErrorCode;
 use super::identity::Told;
-use super::policy::State;
+use super::policy::{Preflight, State};
 use super::request_id::RequestId;
 use super::upgrade::Protocol;
 use crate::edge::{Edits, Hold, Record, Request, RequestEdits};
@@ -42,6 +42,8 @@ pub struct Context {
     /// The trace that the client's request is part of.
     pub(super) trace: Option<Box<str>>,
     pub(super) action: Option<Arc<Action>>,
+    /// Whether it is a preflight, and its route's to answer.
+    pub(super) preflight: Preflight,
     /// Of its route's policy, if that has one.
     pub(super) policy: Option<Box<State>>,
     /// What the backend is asked to go on in.
@@ -118,6 +120,7 @@ impl Context {
             told: None,
             trace: None,
             action: None,
+            preflight: Preflight::No,
             policy: None,
             upgrade: None,
             error: None,

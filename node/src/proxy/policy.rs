@@ -17,8 +17,8 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 pub(super) use self::admission::enforce;
-pub(super) use self::cors::preflight_for;
 pub use self::cors::{AllowedOrigin, Cors, CorsSettings, Credentials, OriginError};
+pub(super) use self::cors::{Preflight, preflight_for};
 pub use self::in_flight::InFlight;
 pub use self::networks::{AddressRules, Network, NetworkError, Networks};
 pub use self::rate::{Counters, Counting, Ledger, RateKey, RateKeyError, RateLimit, RateSettings};
@@ -95,7 +95,10 @@ pub(super) fn begin(
     };
     let cors = policy.cors.as_ref();
     let mut state = State {
-        origin: cors.and_then(|cors| cors.allowed(&header.headers)),
+        // A yes to what comes before a request of another route would be that route's to give.
+        origin: cors
+            .filter(|_| context.preflight != Preflight::OfAnother)
+            .and_then(|cors| cors.allowed(&header.headers)),
         ..State::default()
     };
     let target = policy.rewrite.as_ref().map_or(Ok(None), |rewrite| {
@@ -113,6 +116,13 @@ pub(super) fn target(context: &Context, uri: &Uri) -> String {
     let state = context.policy.as_ref();
     let uri = state.and_then(|state| state.target.as_ref()).unwrap_or(uri);
     request::target(uri.path(), uri)
+}
+
+/// The path of the same.
+pub(super) fn path<'a>(context: &'a Context, uri: &'a Uri) -> &'a str {
+    let state = context.policy.as_ref();
+    let target = state.and_then(|state| state.target.as_ref());
+    target.unwrap_or(uri).path()
 }
 
 /// The header fields that functions see.
@@ -149,7 +159,7 @@ pub(super) fn forward(context: &Context, upstream: &mut RequestHeader) -> Result
 
 /// Names the host that the upstream is to be for, after others have noted the client's.
 pub(super) fn set_host(context: &Context, upstream: &mut RequestHeader) -> Result<()> {
-    match of(context).and_then(|policy| policy.host.as_ref()) {
+    match host(context) {
         Some(host) => upstream.insert_header(HOST, host),
         None => Ok(()),
     }
@@ -200,8 +210,14 @@ pub(super) fn apply(edits: &[HeaderEdit], header: &mut ResponseHeader) -> Result
     Ok(())
 }
 
-/// Who is asking has the last word: a route's own edit cannot speak for them.
-fn request_edits(context: &Context) -> impl Iterator<Item = &HeaderEdit> {
+/// What the upstream is sent as `Host`, if not the client's.
+pub(super) fn host(context: &Context) -> Option<&HeaderValue> {
+    of(context)?.host.as_ref()
+}
+
+/// Made of the request before its functions see it. Who is asking has the last word: a route's own
+/// edit cannot speak for them.
+pub(super) fn request_edits(context: &Context) -> impl Iterator<Item = &HeaderEdit> {
     let own = of(context)
         .into_iter()
         .flat_map(|policy| &policy.request_headers);

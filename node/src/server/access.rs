@@ -14,6 +14,7 @@ use crate::auth::{
 use crate::cache::{self, Cache, StoreSettings};
 use crate::config::{Config, LoginSettings, Problem, Route, UserList};
 use crate::proxy::{Counters, Counting, InFlight, Ledger, RateLimit};
+use crate::trust;
 
 /// What this node remembers of clients, in bytes: a rate takes about 300. Past it the addresses
 /// that were not seen for longest are forgotten; what functions keep is elsewhere.
@@ -32,8 +33,16 @@ pub(super) struct Access {
     key_sources: KeySources,
 }
 
-/// Keys from URLs, by where these are and who resolves their names: kept while that is the same.
-type KeySources = Vec<((KeyLocation, Vec<SocketAddr>), Arc<KeySource>)>;
+type KeySources = Vec<(KeyOrigin, Arc<KeySource>)>;
+
+/// Where keys are from: they go on being asked for in the same way while all of it is the same.
+#[derive(PartialEq)]
+struct KeyOrigin {
+    location: KeyLocation,
+    nameservers: Vec<SocketAddr>,
+    /// What is in the `ca_file`.
+    authorities: Option<Vec<u8>>,
+}
 
 /// Why nobody could log in.
 #[derive(Debug, thiserror::Error)]
@@ -149,16 +158,24 @@ impl Access {
         previous: Option<&Self>,
         io: &Handle,
     ) -> Result<Arc<KeySource>, KeySourceError> {
-        let id = (location.clone(), config.egress.nameservers.clone());
-        let is_kept = matches!(location, KeyLocation::Url { .. });
+        let origin = KeyOrigin {
+            location: location.clone(),
+            nameservers: config.egress.nameservers.clone(),
+            authorities: location.ca_file().and_then(|file| trust::text(file).ok()),
+        };
         let known = self.key_sources.iter();
         let known = known.chain(previous.into_iter().flat_map(|p| &p.key_sources));
-        let mut known = known.filter(|(own, _)| is_kept && *own == id);
-        let source = match known.next() {
+        // What a file says is read anew.
+        let url = location.url();
+        let known = known.filter(|(own, _)| url.is_some() && own.location.url() == url);
+        let source = match known.clone().find(|(own, _)| *own == origin) {
             Some((_, source)) => Arc::clone(source),
-            None => KeySource::open(location, &config.egress, io)?,
+            None => {
+                let known = known.map(|(_, source)| &**source).next();
+                KeySource::open(location, (&config.egress, io), known)?
+            }
         };
-        self.key_sources.push((id, Arc::clone(&source)));
+        self.key_sources.push((origin, Arc::clone(&source)));
         Ok(source)
     }
 

@@ -7,9 +7,11 @@ use tokio::runtime::Handle;
 use super::access::Access;
 use super::functions::{self, Functions};
 use super::routes::{self, Parts};
-use super::sites;
+use super::sites::{self, Sites};
 use super::upstreams::{self, Upstreams};
+use crate::auth::Login;
 use crate::cache::Cache;
+use crate::coding::Places;
 use crate::config::{Config, Listener, Problem};
 use crate::edge::{Compiled, Compiler, Runtime, RuntimeError, Services};
 use crate::egress::{self, BuildError, Client, OwnAddresses};
@@ -38,6 +40,9 @@ pub(super) struct Resources {
     /// One for each listener, in their order.
     pub(super) entrances: Vec<Entrance>,
     access: Access,
+    sites: Sites,
+    /// For bodies that are being encoded.
+    places: Places,
 }
 
 /// Builds everything, starting from what is already there.
@@ -55,70 +60,88 @@ pub(super) fn build(
     let cache = cache_client(config, previous, &mut problems);
     let own = previous.map_or_else(OwnAddresses::default, |previous| previous.own.clone());
     let egress = egress_client(config, (previous, &own), &mut problems);
-    let upstreams = upstreams::upstreams(
-        config,
-        previous.map(|previous| &previous.upstreams),
-        &mut problems,
-    );
+    let known = previous.map(|previous| &previous.upstreams);
+    let upstreams = upstreams::upstreams(config, known, &mut problems);
     let arrivals = arrivals(config, previous, &mut problems);
     let known = previous.map(|previous| &previous.access);
     let mut access = Access::build(config, known, &mut problems);
     let logins = access
         .as_mut()
         .map(|access| access.logins(config, (known, io), &mut problems));
-    let sites = sites::sites(config, &mut problems);
+    let known = previous.map(|previous| &previous.sites);
+    let sites = sites::sites(config, known, &mut problems);
     let runtime = runtime(config, previous, (io, compiler), &mut problems);
-    let mut loaded = Functions::new();
-    if let (Some(runtime), Some(cache), Some(egress)) = (&runtime, &cache, &egress) {
-        let services = Services {
-            cache: cache.clone(),
-            egress: Arc::clone(egress),
-        };
-        let mut compiled = compiled(previous, runtime);
-        loaded = functions::load(config, runtime, &services, &mut compiled, &mut problems);
-        if problems.is_empty() {
-            runtime.prune(&compiled);
+    let services = cache.as_ref().zip(egress.as_ref());
+    let functions = match (&runtime, services) {
+        (Some(runtime), Some(services)) => {
+            load(config, previous, (runtime, services), &mut problems)
         }
-    }
+        _ => Functions::new(),
+    };
     let (Some(cache), Some(egress), Some(access)) = (cache, egress, access) else {
         return Err(problems);
     };
     if !problems.is_empty() {
         return Err(problems);
     }
-    let parts = Parts {
-        config,
-        runtime: runtime.as_ref(),
-        functions: &loaded,
-        upstreams: &upstreams,
-        cache: &cache,
-        access: &access,
-        sites: &sites,
-    };
-    let logins = logins.unwrap_or_default();
-    let snapshot = Arc::new(Snapshot {
-        routes: routes::table(&parts, logins),
-        limits: config.server.limits.clone(),
-        trusted_proxies: config.server.trusted_proxies.clone(),
-    });
     let resources = Resources {
         cache,
         egress: (config.egress.clone(), egress),
         own,
         runtime,
-        functions: loaded,
+        functions,
         upstreams,
         entrances: match previous {
             Some(previous) => previous.entrances.clone(),
             None => arrivals.iter().cloned().map(Entrance::new).collect(),
         },
         access,
+        sites,
+        places: previous.map_or_else(Places::default, |previous| previous.places.clone()),
     };
     Ok(Built {
-        snapshot,
+        snapshot: Arc::new(snapshot(config, &resources, logins.unwrap_or_default())),
         resources,
         arrivals,
     })
+}
+
+/// What requests see of all that is there.
+fn snapshot(config: &Config, resources: &Resources, logins: Vec<Option<Login>>) -> Snapshot {
+    let parts = Parts {
+        config,
+        runtime: resources.runtime.as_ref(),
+        functions: &resources.functions,
+        upstreams: &resources.upstreams,
+        cache: &resources.cache,
+        access: &resources.access,
+        sites: &resources.sites,
+        places: &resources.places,
+    };
+    Snapshot {
+        routes: routes::table(&parts, logins),
+        limits: config.server.limits.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+    }
+}
+
+/// The functions, compiled where they are not yet.
+fn load(
+    config: &Config,
+    previous: Option<&Resources>,
+    (runtime, (cache, egress)): (&Arc<Runtime>, (&Cache, &Arc<Client>)),
+    problems: &mut Vec<Problem>,
+) -> Functions {
+    let services = Services {
+        cache: cache.clone(),
+        egress: Arc::clone(egress),
+    };
+    let mut compiled = compiled(previous, runtime);
+    let loaded = functions::load(config, runtime, &services, &mut compiled, problems);
+    if problems.is_empty() {
+        runtime.prune(&compiled);
+    }
+    loaded
 }
 
 /// How connections of each listener begin. Files that are the same are not read again.

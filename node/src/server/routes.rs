@@ -30,26 +30,21 @@ pub(super) struct Parts<'a> {
     pub(super) cache: &'a Cache,
     pub(super) access: &'a Access,
     pub(super) sites: &'a Sites,
+    pub(super) places: &'a Places,
 }
 
 /// The route table. Routes whose parts are broken are left out: that was reported.
 pub(super) fn table(parts: &Parts<'_>, logins: Vec<Option<Login>>) -> Table<Arc<Action>> {
-    let places = Places::default();
     let routes = parts.config.routes.iter().enumerate().zip(logins);
     let actions = routes.filter_map(|((position, route), login)| {
         let target = target((position, route), parts)?;
-        let action = action(route, (target, login), parts, &places);
+        let action = action(route, (target, login), parts);
         Some((route.criteria.clone(), Arc::new(action)))
     });
     Table::new(actions)
 }
 
-fn action(
-    route: &Route,
-    (target, login): (Target, Option<Login>),
-    parts: &Parts<'_>,
-    places: &Places,
-) -> Action {
+fn action(route: &Route, (target, login): (Target, Option<Login>), parts: &Parts<'_>) -> Action {
     let limits = &parts.config.server.limits;
     Action {
         name: route.name.as_str().into(),
@@ -57,7 +52,7 @@ fn action(
         body_size: route.body_size.unwrap_or(limits.body_size),
         compression: (!route.compress.is_empty()).then(|| Compression {
             codings: route.compress.clone(),
-            places: places.clone(),
+            places: parts.places.clone(),
         }),
         server_timing: route.server_timing,
         upgrade: upgrade(route, parts.config),
@@ -71,8 +66,9 @@ fn action(
     }
 }
 
-/// WebSocket, unless the route says otherwise or a function of it reads bodies: it would miss
-/// what passes then.
+/// WebSocket, unless the route says otherwise, a function of it reads bodies and would miss what
+/// passes then, or the upstream's backends are known for HTTP/2: asking is HTTP/1.1, which they
+/// need not understand, so that clients could make them look broken.
 fn upgrade(route: &Route, config: &Config) -> Vec<Protocol> {
     if let Some(protocols) = &route.upgrade {
         return protocols.clone();
@@ -87,7 +83,9 @@ fn upgrade(route: &Route, config: &Config) -> Vec<Protocol> {
     let reads_bodies = functions()
         .chain(fallbacks)
         .any(|f| f.body != BodyAccess::None);
-    match route.upstream.is_some() && !reads_bodies {
+    let upstream = route.upstream.as_ref();
+    let upstream = upstream.and_then(|name| config.upstreams.get(name));
+    match upstream.is_some_and(|upstream| !upstream.http2) && !reads_bodies {
         true => vec![Protocol::websocket()],
         false => Vec::new(),
     }

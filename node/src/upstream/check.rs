@@ -96,6 +96,8 @@ impl Prober {
         let mut peer = backend.peer().clone();
         peer.options.connection_timeout = Some(limit);
         peer.options.total_connection_timeout = Some(limit);
+        // The library keeps HTTP/2 connections that have room for another stream.
+        peer.options.max_h2_streams = 1;
         let check = async {
             match (&self.connector, &self.rule.probe) {
                 (Connectors::Transport(connector), _) => {

@@ -7,6 +7,8 @@ use fnv::FnvHasher;
 use http::HeaderName;
 use http::header::COOKIE;
 
+use crate::cookie;
+
 /// Which part of a request is hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HashBy {
@@ -38,8 +40,8 @@ pub enum HashByError {
 pub trait Caller {
     /// The client's address.
     fn client(&self) -> Option<&str>;
-    /// The first value of a header.
-    fn header(&self, name: &HeaderName) -> Option<&[u8]>;
+    /// The values of a header.
+    fn header(&self, name: &HeaderName) -> Vec<&[u8]>;
     /// The path, without the query.
     fn path(&self) -> &str;
 }
@@ -51,8 +53,8 @@ impl HashBy {
     /// the header or cookie goes by the client's address.
     pub(super) fn key(&self, caller: &dyn Caller) -> u64 {
         let named = match self {
-            Self::Header(name) => caller.header(name),
-            Self::Cookie(name) => caller.header(&COOKIE).and_then(|line| cookie(line, name)),
+            Self::Header(name) => caller.header(name).first().copied(),
+            Self::Cookie(name) => cookie::values(caller.header(&COOKIE), name).next(),
             Self::Address => None,
             Self::Path => Some(caller.path().as_bytes()),
         };
@@ -91,13 +93,6 @@ pub(super) fn digest(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-fn cookie<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    line.split(|byte| *byte == b';').find_map(|pair| {
-        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
-        value.strip_prefix(b"=")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,8 +109,9 @@ mod tests {
             Some(self.client)
         }
 
-        fn header(&self, name: &HeaderName) -> Option<&[u8]> {
-            self.headers.get(name).map(HeaderValue::as_bytes)
+        fn header(&self, name: &HeaderName) -> Vec<&[u8]> {
+            let values = self.headers.get_all(name).iter();
+            values.map(HeaderValue::as_bytes).collect()
         }
 
         fn path(&self) -> &str {
@@ -143,10 +139,18 @@ mod tests {
 
     #[test]
     fn each_kind_takes_its_part_of_the_request() {
-        let one = asking("::1", &[("x-user", "ada"), ("cookie", "a=1; sid=s; b=2")]);
+        let one = asking(
+            "::1",
+            &[
+                ("x-user", "ada"),
+                ("cookie", "a=1; sid=s; b=2"),
+                ("cookie", "other=o"),
+            ],
+        );
         let key = |text: &str| by(text).key(&one);
         assert_eq!(key("header:X-User"), digest(b"ada"));
         assert_eq!(key("cookie:sid"), digest(b"s"));
+        assert_eq!(key("cookie:other"), digest(b"o"));
         assert_eq!(key("address"), digest(b"::1"));
         assert_eq!(key("path"), digest(b"/a"));
     }

@@ -17,8 +17,8 @@ impl Caller for Numbered {
         None
     }
 
-    fn header(&self, _: &HeaderName) -> Option<&[u8]> {
-        None
+    fn header(&self, _: &HeaderName) -> Vec<&[u8]> {
+        Vec::new()
     }
 
     fn path(&self) -> &str {

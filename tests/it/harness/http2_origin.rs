@@ -13,6 +13,7 @@ use http::Response;
 use http::request::Parts;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
+use tokio::sync::Notify;
 
 /// A request that is to be answered.
 pub(crate) struct Call {
@@ -30,6 +31,7 @@ pub(crate) struct Http2Origin {
 #[derive(Default)]
 struct State {
     accepts: AtomicUsize,
+    shut: Notify,
     heads: Mutex<Vec<Parts>>,
 }
 
@@ -64,25 +66,49 @@ impl Http2Origin {
     where
         F: Future<Output = Option<()>> + Send + 'static,
     {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), serve)
+    }
+
+    /// As `start`, on an address chosen before.
+    pub(crate) fn start_at<F>(
+        address: SocketAddr,
+        serve: impl Fn(Call) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Option<()>> + Send + 'static,
+    {
         let state = Arc::new(State::default());
         let kept = Arc::clone(&state);
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let listener = TcpListener::bind(address).await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 let serve = Arc::new(serve);
-                while let Ok((stream, _)) = listener.accept().await {
+                loop {
+                    let stream = tokio::select! {
+                        accepted = listener.accept() => accepted.unwrap().0,
+                        () = state.shut.notified() => break,
+                    };
                     state.accepts.fetch_add(1, Ordering::SeqCst);
                     tokio::spawn(connection(stream, Arc::clone(&state), Arc::clone(&serve)));
                 }
+                drop(listener);
+                // Connections go on.
+                std::future::pending::<()>().await;
             });
         });
         Self {
             address: told.recv().unwrap(),
             state: kept,
         }
+    }
+
+    /// From now on connections to it are refused; those that are there go on.
+    pub(crate) fn shut(&self) {
+        self.state.shut.notify_one();
+        while std::net::TcpStream::connect(self.address).is_ok() {}
     }
 
     /// Connections accepted so far.

@@ -27,18 +27,19 @@ fn keys(keys: &str) -> Answer {
     Answer::ok(keys)
 }
 
+const TOML: &str = r#"
+    [egress]
+    nameservers = ["{dns}"]
+    [[routes]]
+    path = "/control"
+    respond = { status = 200 }
+    [[routes]]
+    respond = { status = 200, body = "in" }
+    jwt = { issuer = "https://id.example", audience = "api", jwks_url = "{url}", ca_file = "ca.pem" }"#;
+
 fn guarded(https: &Https) -> Node {
-    let toml = r#"
-        [egress]
-        nameservers = ["{dns}"]
-        [[routes]]
-        path = "/control"
-        respond = { status = 200 }
-        [[routes]]
-        respond = { status = 200, body = "in" }
-        jwt = { issuer = "https://id.example", audience = "api", jwks_url = "{url}", ca_file = "ca.pem" }"#;
     https
-        .reachable_from(node(toml).set("url", &https.url("/keys")))
+        .reachable_from(node(TOML).set("url", &https.url("/keys")))
         .start()
 }
 
@@ -97,4 +98,23 @@ fn a_reload_keeps_the_keys() {
     node.reload_files().expect("a good configuration");
     assert_eq!(node.send(&signed(&own)).status, 200);
     assert_eq!(https.origin.requests().len(), 1);
+}
+
+#[test]
+fn keys_that_are_to_be_had_in_another_way_are_asked_for_and_the_old_ones_used_meanwhile() {
+    let own = Signer::p256("own");
+    let (says, https) = issuer(&own, keys);
+    let mut node = guarded(&https);
+    assert_eq!(node.send(&signed(&own)).status, 200);
+    *says.lock().unwrap() = |_| Answer::new(500, "down");
+    node.reload(&TOML.replace("ca_file =", "refresh = \"1h\", ca_file ="))
+        .expect("a good configuration");
+    https.origin.wait_for(2);
+    assert_eq!(node.send(&signed(&own)).status, 200);
+    let authorities = node.path("ca.pem");
+    let pem = std::fs::read_to_string(&authorities).unwrap();
+    std::fs::write(&authorities, format!("{pem}\n# renewed\n")).unwrap();
+    node.reload_files().expect("a good configuration");
+    https.origin.wait_for(3);
+    assert_eq!(node.send(&signed(&own)).status, 200);
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{get, site};
+use super::{get, send, site};
 use crate::harness::http::Response;
 use crate::harness::{Answer, Connection, Node, Origin, Request};
 
@@ -100,6 +100,7 @@ fn the_policy_goes_out_over_tls_only_with_every_answer_of_its_route() {
         path = "/fixed"
         respond = {{ status = 200 }}
         hsts = {{ max_age = "365d", include_subdomains = true, preload = true }}
+        cors = {{ origins = ["*"] }}
         [[routes]]
         path = "/proxied"
         upstream = "o"
@@ -134,4 +135,9 @@ fn the_policy_goes_out_over_tls_only_with_every_answer_of_its_route() {
             assert_eq!(clear.header(header), None, "{target}");
         }
     }
+    let preflight = Request::new("OPTIONS", "/fixed")
+        .header("Origin", "https://app.example")
+        .header("Access-Control-Request-Method", "PUT");
+    let answer = send(&node, &preflight);
+    assert_eq!((answer.status, answer.all(header).len()), (204, 1));
 }

@@ -66,3 +66,37 @@ pub(super) fn read(
         login: login::read(section),
     }
 }
+
+/// What edits requests needs somebody who gets them edited. Of a route that does nothing at all
+/// something else is said.
+pub(super) fn check(section: &Section<'_>) {
+    const EDITS: [&str; 3] = ["strip_prefix", "rewrite", "request_headers"];
+    let has = |key: &&str| section.has(key);
+    let sends = |key: &&str| section.has(key) || section.misspells(key);
+    let answers = ["respond", "redirect"].iter().any(has);
+    let (message, remedy) = match section.has("files") {
+        true => (
+            "files are looked up by what the client asks for",
+            "remove the key, or files",
+        ),
+        false => (
+            "the request goes to nobody",
+            "give the route functions or an upstream, or remove the key",
+        ),
+    };
+    let is_for_nobody = answers && !["functions", "upstream"].iter().any(sends);
+    if section.has("files") || is_for_nobody {
+        for value in EDITS.iter().filter_map(|key| section.peek(key)) {
+            value.context.lacks(&value.spot, message, remedy);
+        }
+    }
+    let stays = answers || ["functions", "files"].iter().any(has);
+    if let Some(host) = section.peek("host")
+        && stays
+        && !sends(&"upstream")
+    {
+        let remedy = "give the route an upstream, or remove the key";
+        let message = "there is no upstream to send it to";
+        host.context.lacks(&host.spot, message, remedy);
+    }
+}

@@ -151,6 +151,7 @@ fn shown_elsewhere(key: &str) -> bool {
         "path",
         "path_regex",
         "upstream",
+        "host",
         "files",
         "respond",
         "redirect",

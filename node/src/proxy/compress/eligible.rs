@@ -138,8 +138,7 @@ fn weaken(header: &mut ResponseHeader) -> Result<()> {
     let Some(tag) = header.headers.get(ETAG) else {
         return Ok(());
     };
-    let weak = EntityTag::parse(tag).map(|tag| tag.weakened().to_string());
-    match weak.and_then(|tag| HeaderValue::try_from(tag).ok()) {
+    match EntityTag::parse(tag).and_then(|tag| tag.weakened().value()) {
         Some(weak) => header.insert_header(ETAG, weak),
         None => {
             header.remove_header(&ETAG);

@@ -8,13 +8,13 @@ use http::{HeaderMap, HeaderValue};
 use pingora::Result;
 use pingora::proxy::Session;
 
-use super::{Policy, cors, rate};
+use super::{Policy, Preflight, rate};
 use crate::auth::{Identity, Refusal};
 use crate::edge::HeaderEdit;
 use crate::proxy::Next;
 use crate::proxy::context::Context;
 use crate::proxy::error::ErrorCode;
-use crate::proxy::{respond, watch};
+use crate::proxy::{hsts, respond, watch};
 
 /// Whether the request ends here, and how; `None` where it goes on.
 pub(in crate::proxy) async fn enforce(
@@ -23,10 +23,11 @@ pub(in crate::proxy) async fn enforce(
     policy: &Policy,
 ) -> Result<Option<Next>> {
     if let Some(cors) = &policy.cors
-        && cors::preflight_for(session.req_header()).is_some()
+        && context.preflight == Preflight::Own
     {
         let state = context.policy.as_ref();
-        let answer = cors.preflight(state.and_then(|state| state.origin.as_ref()))?;
+        let mut answer = cors.preflight(state.and_then(|state| state.origin.as_ref()))?;
+        hsts::add(&mut answer, context)?;
         respond::empty(session, answer).await?;
         return Ok(Some(Next::Answered));
     }

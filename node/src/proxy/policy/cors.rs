@@ -65,6 +65,17 @@ pub struct Cors {
     credentials: Credentials,
 }
 
+/// Whether a request is a preflight, and whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Preflight {
+    /// It is a request like any other.
+    No,
+    /// Its route takes the request that it comes before, and answers it.
+    Own,
+    /// The request that it comes before is no such route's, so that it goes where any OPTIONS goes.
+    OfAnother,
+}
+
 /// The method that a preflight asks for: it comes before a request that a browser will make only if
 /// it may.
 pub(in crate::proxy) fn preflight_for(header: &RequestHeader) -> Option<Method> {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::cache::{Cache, CacheError, Namespace};
+use crate::cookie;
 use crate::telemetry::Complaints;
 
 /// Longest text that is a part of a key as it is; of a longer one its hash is.
@@ -143,7 +144,10 @@ impl RateLimit {
             RateKey::Address => None,
             RateKey::Route => return key,
             RateKey::Header(name) => headers.get(name).map(|value| value.as_bytes()),
-            RateKey::Cookie(name) => cookie(headers, name),
+            RateKey::Cookie(name) => {
+                let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+                cookie::values(lines, name).next()
+            }
         };
         match value {
             Some(value) => {
@@ -169,18 +173,6 @@ pub(in crate::proxy) fn of_client(client: Option<IpAddr>) -> String {
             Ipv6Addr::from_bits(network).to_string()
         }
     }
-}
-
-/// The first cookie of this name.
-pub(in crate::proxy) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-    let lines = headers.get_all(COOKIE).iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.find_map(|pair| {
-        let pair = pair.trim_ascii();
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        let (own, value) = pair.split_at(at);
-        (own == name.as_bytes()).then(|| &value[1..])
-    })
 }
 
 /// Bytes that stand for `bytes`: themselves if they are few. No hash is as short as a text.
@@ -250,7 +242,6 @@ pub(in crate::proxy) fn parse_client(client: Option<&Arc<str>>) -> Option<IpAddr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn limit(by: &str) -> RateLimit {
         let settings = RateSettings {
