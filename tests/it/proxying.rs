@@ -126,7 +126,8 @@ fn hop_by_hop_headers_stop_at_the_node() {
     let origin = Origin::start(|_| {
         let answer = Answer::ok("")
             .header("Connection", "x-private-answer")
-            .header("X-Private-Answer", "1");
+            .header("X-Private-Answer", "1")
+            .header("X-Aegis-Error", "fake");
         answer
             .header("Keep-Alive", "timeout=77")
             .header("X-Public", "1")

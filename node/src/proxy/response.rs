@@ -19,14 +19,16 @@ use crate::edge::OF_THE_BODY;
 /// Raised to make the library stop forwarding an answer that the node writes itself.
 pub(super) const ANSWERED_BY_THE_NODE: ErrorType = ErrorType::Custom("answered by the node");
 
-/// Headers that are about one connection only (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 6] = [
+/// Headers that are about one connection only (RFC 9110, section 7.6.1), and the one by which the
+/// node's own errors are told from others.
+const DROPPED: [HeaderName; 7] = [
     CONNECTION,
     TE,
     TRAILER,
     UPGRADE,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("x-aegis-error"),
 ];
 
 /// Interim answers (1xx) before the answer proper; further ones are a fault of the backend.
@@ -76,10 +78,10 @@ pub(super) fn received(context: &mut Context, header: &mut ResponseHeader) {
     }
 }
 
-/// Removes hop-by-hop headers, those that `Connection` names included.
+/// Removes hop-by-hop headers, those that `Connection` names included, and what only the node says.
 pub(super) fn strip_hop_by_hop(header: &mut ResponseHeader) {
     // Most answers have none; `Connection` is one of them.
-    if !header.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    if !header.headers.keys().any(|name| DROPPED.contains(name)) {
         return;
     }
     let named: Vec<HeaderName> = header
@@ -91,7 +93,7 @@ pub(super) fn strip_hop_by_hop(header: &mut ResponseHeader) {
         .filter_map(|name| name.trim().parse().ok())
         .filter(|name| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING)
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    for name in named.iter().chain(&DROPPED) {
         header.remove_header(name);
     }
 }

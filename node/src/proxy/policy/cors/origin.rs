@@ -77,6 +77,10 @@ impl FromStr for AllowedOrigin {
 
 /// The text, if it is an origin and written like one.
 fn normal(text: &str) -> Result<String, OriginError> {
+    if text.contains('*') {
+        // Only before a dot does it stand for something.
+        return Err(OriginError::Form);
+    }
     let url = Url::parse(text).map_err(|_| OriginError::Form)?;
     let origin = url.origin();
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
@@ -112,6 +116,22 @@ mod tests {
             "",
         ] {
             assert!(!covers("https://a.example", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_star_alone_is_no_host() {
+        for text in [
+            "https://*",
+            "https://a.*",
+            "https://*a.example",
+            "https://*.*.example",
+        ] {
+            assert_eq!(
+                text.parse::<AllowedOrigin>(),
+                Err(OriginError::Form),
+                "{text}"
+            );
         }
     }
 
