@@ -31,6 +31,8 @@ pub(super) enum Phase {
     Request = 2,
     /// The client owes the rest of a body.
     Body = 3,
+    /// The client may go on with its body, and is being answered already.
+    Conversing = 4,
 }
 
 /// One downstream connection.
@@ -148,6 +150,35 @@ impl Connection {
         self.enter(Phase::Body);
     }
 
+    /// The client is answered, and may take its time over what is left of its body: both ends
+    /// together are held to `upgrade_idle_timeout` instead of the limits of bodies. Whether there
+    /// is anything left.
+    pub fn converse(&self) -> bool {
+        let owes = self.phase() == Phase::Body;
+        if owes {
+            self.enter(Phase::Conversing);
+        }
+        owes
+    }
+
+    /// The answer is complete: what the client still owes is a body like any other. Whether it
+    /// owes anything.
+    pub fn end_conversation(&self) -> bool {
+        let owes = self.phase() == Phase::Conversing;
+        if owes {
+            self.expect_body();
+        }
+        owes
+    }
+
+    /// The longest wait for the next piece of the body.
+    pub(super) fn longest_wait(&self) -> Duration {
+        match self.phase() {
+            Phase::Conversing => self.limits.upgrade_idle_timeout,
+            Phase::Idle | Phase::Header | Phase::Request | Phase::Body => self.limits.body_timeout,
+        }
+    }
+
     /// The body is complete.
     pub fn body_read(&self) {
         self.enter(Phase::Request);
@@ -167,12 +198,16 @@ impl Connection {
             0 => Phase::Idle,
             1 => Phase::Header,
             3 => Phase::Body,
+            4 => Phase::Conversing,
             _ => Phase::Request,
         }
     }
 
-    /// Counts a piece of the body and the wait for it.
+    /// Counts a piece of the body and the wait for it, unless that is the client's own affair.
     pub(super) fn count_body(&self, bytes: u64, wait: Duration) {
+        if self.phase() == Phase::Conversing {
+            return;
+        }
         let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
         self.waited.fetch_add(nanos, Ordering::Relaxed);
         self.received.fetch_add(bytes, Ordering::Relaxed);
@@ -213,6 +248,27 @@ mod tests {
         assert!(connection.body_is_too_slow());
         connection.count_body(1 << 20, Duration::from_secs(1));
         assert!(!connection.body_is_too_slow(), "it caught up");
+    }
+
+    #[test]
+    fn a_conversation_is_not_judged_and_what_follows_it_is_alone() {
+        let connection = connection();
+        assert!(!connection.converse(), "there is no body");
+        connection.expect_body();
+        connection.count_body(10, Duration::from_secs(9));
+        assert!(connection.converse());
+        let limits = Limits::default();
+        assert_eq!(connection.longest_wait(), limits.upgrade_idle_timeout);
+        connection.count_body(50, Duration::from_secs(300));
+        assert!(!connection.body_is_too_slow());
+        assert!(connection.end_conversation());
+        assert_eq!(connection.longest_wait(), limits.body_timeout);
+        connection.count_body(10, Duration::from_secs(9));
+        assert!(!connection.body_is_too_slow(), "it begins anew");
+        connection.count_body(10, Duration::from_secs(9));
+        assert!(connection.body_is_too_slow());
+        connection.body_read();
+        assert!(!connection.end_conversation());
     }
 
     #[test]
