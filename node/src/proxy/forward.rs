@@ -48,7 +48,8 @@ pub(super) fn accept_trailers(
     context: &Context,
 ) {
     upstream.remove_header(&TE);
-    if context.speaks_http2() && takes_trailers(received) {
+    // Another protocol is asked for over HTTP/1.1.
+    if context.speaks_http2() && context.upgrade.is_none() && takes_trailers(received) {
         let trailers = HeaderValue::from_static("trailers");
         upstream.insert_header(TE, trailers).ok();
     }
