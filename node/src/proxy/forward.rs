@@ -98,7 +98,15 @@ pub(super) fn apply(edits: &RequestEdits, upstream: &mut RequestHeader) -> Resul
             upstream.remove_header(name);
         }
     }
-    for edit in &edits.headers {
+    edit(&edits.headers, upstream)
+}
+
+/// Applies header edits in their order.
+pub(super) fn edit<'e>(
+    edits: impl IntoIterator<Item = &'e HeaderEdit>,
+    upstream: &mut RequestHeader,
+) -> Result<()> {
+    for edit in edits {
         match edit {
             HeaderEdit::Set(name, value) => upstream.insert_header(name, value)?,
             HeaderEdit::Add(name, value) => {
