@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::gate::Place;
 use super::limits::Limits;
 use super::tls::Secured;
@@ -40,6 +42,8 @@ pub(super) enum Phase {
 pub struct Connection {
     /// The client's address as text: every request needs it.
     client: Option<Arc<str>>,
+    /// The same, as nearly all upstreams are told.
+    client_value: Option<HeaderValue>,
     /// `None` in the clear.
     secured: Option<Secured>,
     address: Option<IpAddr>,
@@ -60,8 +64,11 @@ const GRACE: Duration = Duration::from_secs(10);
 impl Connection {
     pub(super) fn new(client: Option<IpAddr>, limits: Limits, place: Place) -> Self {
         let address = client.map(|client| client.to_canonical());
+        let client = address.map(|address| Arc::from(address.to_string()));
+        let value = |text: &Arc<str>| HeaderValue::from_str(text).ok();
         Self {
-            client: address.map(|address| address.to_string().into()),
+            client_value: client.as_ref().and_then(value),
+            client,
             address,
             secured: None,
             phase: AtomicU8::new(Phase::Idle as u8),
@@ -78,6 +85,7 @@ impl Connection {
     pub(super) fn stream(&self) -> Self {
         Self {
             client: self.client.clone(),
+            client_value: self.client_value.clone(),
             address: self.address,
             phase: AtomicU8::new(Phase::Request as u8),
             waited: AtomicU64::new(0),
@@ -131,6 +139,11 @@ impl Connection {
     /// The client's address as text, if it has one.
     pub fn client(&self) -> Option<Arc<str>> {
         self.client.clone()
+    }
+
+    /// The same, as the value of a header field.
+    pub fn client_value(&self) -> Option<&HeaderValue> {
+        self.client_value.as_ref()
     }
 
     /// The same, as an address.
