@@ -7,6 +7,7 @@ mod backend;
 mod body;
 mod compress;
 mod context;
+mod conversation;
 mod error;
 mod exchange;
 mod fail;
@@ -219,17 +220,21 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
         }
         response::edit(context, &session.req_header().method, header)?;
         response::frame_for(session, header);
+        conversation::begin(session, context);
         Ok(())
     }
 
     fn response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         piece: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
         response::filter_body(&mut context.exchange.body, piece);
+        if end {
+            conversation::end(session, context);
+        }
         Ok(None)
     }
 
@@ -253,6 +258,8 @@ impl<L: AccessLog> ProxyHttp for Proxy<L> {
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Box<Context>) {
         self.access_log.write(&AccessLine::new(session, context));
+        // Not every answer has told of its end.
+        conversation::end(session, context);
         if let Some(connection) = &context.connection {
             connection.request_done();
         }

@@ -317,7 +317,7 @@ fn a_body_that_goes_wrong_after_the_answer_began_cuts_the_answer() {
     let toml = r#"
         [server.limits]
         body_size = "1KiB"
-        body_timeout = "1s"
+        upgrade_idle_timeout = "1s"
         [upstreams.origin]
         backends = ["{origin}"]
         [[routes]]

@@ -158,6 +158,7 @@ fn hop_by_hop_headers_stop_at_the_node() {
     }
     assert_eq!(response.header("x-public"), Some("1"));
     assert_eq!(response.header("x-private-answer"), None);
+    assert_eq!(response.header("x-aegis-error"), None);
     assert_ne!(response.header("keep-alive"), Some("timeout=77"));
 }
 

@@ -1,11 +1,12 @@
 //! When a request is sent once more, to whom, how often, and when never.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
+use crate::harness::lines::PATIENCE;
 use crate::harness::{Answer, Connection, Node, Origin, Received, Request, node, phases};
 
 /// Both ways a request is carried: by the library, and by the node where functions see the answer's body.
@@ -316,9 +317,43 @@ fn ask(connection: &mut Connection, way: &str) -> Option<(u16, String)> {
 }
 
 fn until(condition: impl Fn() -> bool) {
-    let deadline = std::time::Instant::now() + crate::harness::lines::PATIENCE;
+    let deadline = std::time::Instant::now() + PATIENCE;
     while !condition() {
         assert!(std::time::Instant::now() < deadline, "it never happens");
         thread::yield_now();
     }
+}
+
+#[test]
+fn a_client_that_waits_is_told_to_go_on_only_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        // Unread, so that it is reset.
+        let (first, _) = listener.accept().unwrap();
+        first.peek(&mut [0]).unwrap();
+        drop(first);
+        let (mut second, _) = listener.accept().unwrap();
+        tell.send(()).unwrap();
+        let mut reader = BufReader::new(second.try_clone().unwrap());
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+        }
+        let mut body = [0; 5];
+        reader.read_exact(&mut body).unwrap();
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        second.write_all(&[&head[..], &body].concat()).unwrap();
+    });
+    let node = before(&[address], "retry_on = [\"reset\"]");
+    let mut connection = node.connect();
+    let head = "PUT /seen HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n";
+    connection.send(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes());
+    assert_eq!(connection.read_head().unwrap().0, 100);
+    told.recv_timeout(PATIENCE).unwrap();
+    connection.send(b"hello");
+    let (status, _) = connection.read_head().unwrap();
+    assert_eq!(status, 200);
 }

@@ -224,3 +224,43 @@ fn a_connection_serves_on_after_a_large_body() {
     socket.write_all(&Request::get("/").bytes()).unwrap();
     assert_eq!(client.read("GET").unwrap().status, 200);
 }
+
+#[test]
+fn a_client_that_is_being_answered_may_pause_for_longer_than_a_body() {
+    let origin = raw(|mut stream| {
+        read_head(&mut stream);
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n";
+        stream.write_all(head).unwrap();
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"0\r\n\r\n") {
+            let mut byte = [0];
+            if stream.read_exact(&mut byte).is_err() {
+                return;
+            }
+            heard.push(byte[0]);
+        }
+        stream.write_all(b"3\r\ntwo\r\n0\r\n\r\n").ok();
+    });
+    let toml = r#"
+        [server.limits]
+        body_timeout = "100ms"
+        [upstreams.origin]
+        backends = ["{origin}"]
+        [[routes]]
+        upstream = "origin""#;
+    let node = node(toml).set("origin", &origin).start();
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut client = node.connect();
+    client.send(head);
+    assert_eq!(client.read_head().unwrap().0, 200);
+    assert_eq!(client.read_bytes(8), b"3\r\none\r\n");
+    // Nobody answers this one, so that it is given up for its silence.
+    let mut silent = node.connect();
+    silent.send(head);
+    assert_eq!(
+        silent.read("POST").unwrap().error(),
+        (408, "request-timeout")
+    );
+    client.send(b"3\r\nend\r\n0\r\n\r\n");
+    assert_eq!(client.read_bytes(13), b"3\r\ntwo\r\n0\r\n\r\n");
+}

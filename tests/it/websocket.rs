@@ -5,6 +5,8 @@ mod refused;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -258,6 +260,91 @@ fn a_function_decides_on_the_handshake() {
     connection.send(&handshake().header("Authorization", "yes").bytes());
     assert_eq!(connection.read_head().unwrap().0, 101);
     message(&mut connection, b"let in");
+}
+
+#[test]
+fn the_agreement_carries_what_the_route_and_its_functions_add() {
+    let guest = module("(drop (call $response_set_header {x-of} {function})) (i32.const 0)");
+    let functions = "[functions.edit]\nmodule = \"edit.wasm\"\n";
+    let route = "functions = [\"edit\"]\nresponse_headers = { set = { x-node = \"1\" }, remove = [\"sec-websocket-extensions\"] }";
+    let agreed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade, x-hop\r\nUpgrade: websocket\r\nX-Hop: 1\r\nSec-WebSocket-Extensions: x\r\n\r\n";
+    let setup = before(backend(agreed, echo), [functions, "", route]);
+    let node = setup.wasm("edit", guest).start();
+    let mut connection = node.connect();
+    connection.send(&handshake().bytes());
+    let (status, headers) = connection.read_head().unwrap();
+    assert_eq!(status, 101);
+    let value = |name: &str| {
+        let field = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        field.map(|(_, value)| value.as_str())
+    };
+    assert_eq!(value("x-of"), Some("function"));
+    assert_eq!(value("x-node"), Some("1"));
+    assert_eq!(value("upgrade"), Some("websocket"));
+    assert_eq!(
+        (value("x-hop"), value("sec-websocket-extensions")),
+        (None, None)
+    );
+    message(&mut connection, b"edited");
+}
+
+/// Agrees to what is asked for, and fails all else; and how many requests it got.
+fn agreeing_only() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let answer = match read_head(&mut stream).contains("websocket") {
+                true => AGREED,
+                false => "HTTP/1.1 503 Broken\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            };
+            seen.fetch_add(1, Ordering::SeqCst);
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (address, count)
+}
+
+#[test]
+fn a_backend_that_agrees_does_not_fail_in_a_row() {
+    let backends = [(); 2].map(|()| agreeing_only());
+    let [one, two] = backends.each_ref().map(|(address, _)| address);
+    let node = node(&format!(
+        "[upstreams.origin]\nbackends = [\"{one}\", \"{two}\"]\n\
+         eject = {{ failures = 2, pause = \"1h\" }}\n\
+         [[routes]]\nupstream = \"origin\""
+    ))
+    .start();
+    for _ in 0..3 {
+        for _ in 0..2 {
+            assert_eq!(node.get("/").status, 503);
+        }
+        for _ in 0..2 {
+            drop(upgraded(&node));
+        }
+    }
+    let shares = backends.map(|(_, count)| count.load(Ordering::SeqCst));
+    assert_eq!(shares, [6, 6], "one was ejected");
+}
+
+#[test]
+fn nobody_waits_for_trailers_of_a_tunnel() {
+    let (tell, told) = mpsc::channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        tell.send(read_head(&mut stream)).unwrap();
+        stream.write_all(AGREED.as_bytes()).unwrap();
+    });
+    let node = before(address, ["", "http2 = true", ""]).start();
+    let mut connection = node.connect();
+    connection.send(&handshake().header("TE", "trailers").bytes());
+    assert_eq!(connection.read_head().unwrap().0, 101);
+    let head = told.recv_timeout(PATIENCE).unwrap().to_ascii_lowercase();
+    assert!(!head.contains("\r\nte:"), "{head}");
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::gate::Place;
 use super::limits::Limits;
 use super::tls::Secured;
@@ -31,6 +33,8 @@ pub(super) enum Phase {
     Request = 2,
     /// The client owes the rest of a body.
     Body = 3,
+    /// The client may go on with its body, and is being answered already.
+    Conversing = 4,
 }
 
 /// One downstream connection.
@@ -38,6 +42,8 @@ pub(super) enum Phase {
 pub struct Connection {
     /// The client's address as text: every request needs it.
     client: Option<Arc<str>>,
+    /// The same, as nearly all upstreams are told.
+    client_value: Option<HeaderValue>,
     /// `None` in the clear.
     secured: Option<Secured>,
     address: Option<IpAddr>,
@@ -58,8 +64,11 @@ const GRACE: Duration = Duration::from_secs(10);
 impl Connection {
     pub(super) fn new(client: Option<IpAddr>, limits: Limits, place: Place) -> Self {
         let address = client.map(|client| client.to_canonical());
+        let client = address.map(|address| Arc::from(address.to_string()));
+        let value = |text: &Arc<str>| HeaderValue::from_str(text).ok();
         Self {
-            client: address.map(|address| address.to_string().into()),
+            client_value: client.as_ref().and_then(value),
+            client,
             address,
             secured: None,
             phase: AtomicU8::new(Phase::Idle as u8),
@@ -76,6 +85,7 @@ impl Connection {
     pub(super) fn stream(&self) -> Self {
         Self {
             client: self.client.clone(),
+            client_value: self.client_value.clone(),
             address: self.address,
             phase: AtomicU8::new(Phase::Request as u8),
             waited: AtomicU64::new(0),
@@ -131,6 +141,11 @@ impl Connection {
         self.client.clone()
     }
 
+    /// The same, as the value of a header field.
+    pub fn client_value(&self) -> Option<&HeaderValue> {
+        self.client_value.as_ref()
+    }
+
     /// The same, as an address.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
@@ -146,6 +161,35 @@ impl Connection {
         self.waited.store(0, Ordering::Relaxed);
         self.received.store(0, Ordering::Relaxed);
         self.enter(Phase::Body);
+    }
+
+    /// The client is answered, and may take its time over what is left of its body: both ends
+    /// together are held to `upgrade_idle_timeout` instead of the limits of bodies. Whether there
+    /// is anything left.
+    pub fn converse(&self) -> bool {
+        let owes = self.phase() == Phase::Body;
+        if owes {
+            self.enter(Phase::Conversing);
+        }
+        owes
+    }
+
+    /// The answer is complete: what the client still owes is a body like any other. Whether it
+    /// owes anything.
+    pub fn end_conversation(&self) -> bool {
+        let owes = self.phase() == Phase::Conversing;
+        if owes {
+            self.expect_body();
+        }
+        owes
+    }
+
+    /// The longest wait for the next piece of the body.
+    pub(super) fn longest_wait(&self) -> Duration {
+        match self.phase() {
+            Phase::Conversing => self.limits.upgrade_idle_timeout,
+            Phase::Idle | Phase::Header | Phase::Request | Phase::Body => self.limits.body_timeout,
+        }
     }
 
     /// The body is complete.
@@ -167,12 +211,16 @@ impl Connection {
             0 => Phase::Idle,
             1 => Phase::Header,
             3 => Phase::Body,
+            4 => Phase::Conversing,
             _ => Phase::Request,
         }
     }
 
-    /// Counts a piece of the body and the wait for it.
+    /// Counts a piece of the body and the wait for it, unless that is the client's own affair.
     pub(super) fn count_body(&self, bytes: u64, wait: Duration) {
+        if self.phase() == Phase::Conversing {
+            return;
+        }
         let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
         self.waited.fetch_add(nanos, Ordering::Relaxed);
         self.received.fetch_add(bytes, Ordering::Relaxed);
@@ -213,6 +261,27 @@ mod tests {
         assert!(connection.body_is_too_slow());
         connection.count_body(1 << 20, Duration::from_secs(1));
         assert!(!connection.body_is_too_slow(), "it caught up");
+    }
+
+    #[test]
+    fn a_conversation_is_not_judged_and_what_follows_it_is_alone() {
+        let connection = connection();
+        assert!(!connection.converse(), "there is no body");
+        connection.expect_body();
+        connection.count_body(10, Duration::from_secs(9));
+        assert!(connection.converse());
+        let limits = Limits::default();
+        assert_eq!(connection.longest_wait(), limits.upgrade_idle_timeout);
+        connection.count_body(50, Duration::from_secs(300));
+        assert!(!connection.body_is_too_slow());
+        assert!(connection.end_conversation());
+        assert_eq!(connection.longest_wait(), limits.body_timeout);
+        connection.count_body(10, Duration::from_secs(9));
+        assert!(!connection.body_is_too_slow(), "it begins anew");
+        connection.count_body(10, Duration::from_secs(9));
+        assert!(connection.body_is_too_slow());
+        connection.body_read();
+        assert!(!connection.end_conversation());
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl GuardedStream {
         };
         match self.connection.phase() {
             Phase::Idle | Phase::Header => self.refuse(refusal, context),
-            Phase::Request | Phase::Body => Poll::Pending,
+            Phase::Request | Phase::Body | Phase::Conversing => Poll::Pending,
         }
     }
 
@@ -227,6 +227,11 @@ impl GuardedStream {
                 Poll::Pending
             }
             Phase::Request => Poll::Pending,
+            Phase::Conversing => {
+                // What is owed after it is judged by what is waited for then.
+                self.waiting_since = None;
+                Poll::Pending
+            }
         }
     }
 
@@ -246,6 +251,7 @@ impl GuardedStream {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }
+            Phase::Conversing => self.waiting_since = None,
             Phase::Idle | Phase::Request => {}
         }
         Ok(())

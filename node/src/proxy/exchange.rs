@@ -31,7 +31,7 @@ use super::backend::{self, Repeat};
 use super::body::{self, Buffered};
 use super::context::Context;
 use super::error::ErrorCode;
-use super::{Next, phase, respond, response, watch};
+use super::{Next, conversation, phase, respond, response, watch};
 use crate::edge::{Chain, ResponseBody};
 
 /// What an exchange needs besides the request.
@@ -105,6 +105,10 @@ impl<'a> Exchange<'a> {
             return Ok(Next::Refused(code));
         }
         let body = std::mem::replace(&mut self.body, RequestBody::Clients);
+        let http2 = context.upstream().is_some_and(|to| to.speaks_http2());
+        if http2 && matches!(body, RequestBody::Clients) {
+            conversation::expect(session, context);
+        }
         let mut upload = upload(session, context, body);
         let (mut connection, mut header) = self.ask(session, context, &mut upload).await?;
         upload.keep_nothing();
@@ -129,7 +133,9 @@ impl<'a> Exchange<'a> {
         let is_error = header.status.is_client_error() || header.status.is_server_error();
         let held = held.filter(|_| context.edits.body.is_none());
         let answer = delivery::prepare(session, context, header, body)?;
+        conversation::begin(session, context);
         delivery::send(session, (rest.as_mut(), &mut upload), answer, held).await?;
+        conversation::end(session, context);
         // A client need not send the rest of what was refused (RFC 9112, section 9.5).
         if !is_error {
             finish(session, &mut upload).await;

@@ -48,7 +48,8 @@ pub(super) fn accept_trailers(
     context: &Context,
 ) {
     upstream.remove_header(&TE);
-    if context.speaks_http2() && takes_trailers(received) {
+    // Another protocol is asked for over HTTP/1.1.
+    if context.speaks_http2() && context.upgrade.is_none() && takes_trailers(received) {
         let trailers = HeaderValue::from_static("trailers");
         upstream.insert_header(TE, trailers).ok();
     }
@@ -64,9 +65,20 @@ fn takes_trailers(header: &RequestHeader) -> bool {
 fn add_identity(upstream: &mut RequestHeader, context: &Context) -> Result<()> {
     let told = context.told.as_deref();
     if let Some(client) = &context.client {
-        let path = told.map_or(&**client, |told| &told.path);
-        upstream.insert_header(X_FORWARDED_FOR, path)?;
-        upstream.insert_header(X_REAL_IP, &**client)?;
+        // Without a proxy before the node, the client is the connection's own.
+        let connection = context.connection.as_ref().filter(|_| told.is_none());
+        let own = connection.and_then(|connection| connection.client_value());
+        match own {
+            Some(own) => {
+                upstream.insert_header(X_FORWARDED_FOR, own.clone())?;
+                upstream.insert_header(X_REAL_IP, own.clone())?;
+            }
+            None => {
+                let path = told.map_or(&**client, |told| &told.path);
+                upstream.insert_header(X_FORWARDED_FOR, path)?;
+                upstream.insert_header(X_REAL_IP, &**client)?;
+            }
+        }
     }
     let scheme = context.scheme.as_str();
     upstream.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
@@ -81,7 +93,7 @@ fn add_identity(upstream: &mut RequestHeader, context: &Context) -> Result<()> {
     upstream.insert_header(X_REQUEST_ID, context.id.as_str())?;
     if !upstream.headers.contains_key(TRACEPARENT) {
         upstream.remove_header(&TRACESTATE);
-        upstream.insert_header(TRACEPARENT, trace::begin(context.bits))?;
+        upstream.insert_header(TRACEPARENT, &trace::begin(context.bits)[..])?;
     }
     Ok(())
 }
@@ -97,7 +109,15 @@ pub(super) fn apply(edits: &RequestEdits, upstream: &mut RequestHeader) -> Resul
             upstream.remove_header(name);
         }
     }
-    for edit in &edits.headers {
+    edit(&edits.headers, upstream)
+}
+
+/// Applies header edits in their order.
+pub(super) fn edit<'e>(
+    edits: impl IntoIterator<Item = &'e HeaderEdit>,
+    upstream: &mut RequestHeader,
+) -> Result<()> {
+    for edit in edits {
         match edit {
             HeaderEdit::Set(name, value) => upstream.insert_header(name, value)?,
             HeaderEdit::Add(name, value) => {

@@ -29,6 +29,7 @@ use self::in_flight::Place;
 use super::action::Action;
 use super::context::Context;
 use super::error::ErrorCode;
+use super::forward;
 use super::request;
 use crate::auth::Login;
 use crate::edge::HeaderEdit;
@@ -143,18 +144,7 @@ pub(super) fn forward(context: &Context, upstream: &mut RequestHeader) -> Result
     {
         upstream.set_uri(target.clone());
     }
-    for edit in request_edits(context) {
-        match edit {
-            HeaderEdit::Set(name, value) => upstream.insert_header(name, value)?,
-            HeaderEdit::Add(name, value) => {
-                upstream.append_header(name, value)?;
-            }
-            HeaderEdit::Remove(name) => {
-                upstream.remove_header(name);
-            }
-        }
-    }
-    Ok(())
+    forward::edit(request_edits(context), upstream)
 }
 
 /// Names the host that the upstream is to be for, after others have noted the client's.

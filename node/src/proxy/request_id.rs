@@ -21,10 +21,7 @@ impl RequestId {
     /// Unique if the bits are; not secret.
     pub(super) fn of(bits: u128) -> Self {
         let mut text = [0; LENGTH];
-        for (byte, digits) in bits.to_be_bytes().iter().zip(text.chunks_exact_mut(2)) {
-            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
-            digits.copy_from_slice(&[DIGITS[high], DIGITS[low]]);
-        }
+        write_digits(&bits.to_be_bytes(), &mut text);
         Self::Own(text)
     }
 
@@ -42,6 +39,14 @@ impl RequestId {
             Self::Own(digits) => std::str::from_utf8(digits).unwrap_or_default(),
             Self::Given(text) => text,
         }
+    }
+}
+
+/// Fills `text` with the hexadecimal digits of `bytes`, two for each.
+pub(super) fn write_digits(bytes: &[u8], text: &mut [u8]) {
+    for (byte, digits) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+        digits.copy_from_slice(&[DIGITS[high], DIGITS[low]]);
     }
 }
 

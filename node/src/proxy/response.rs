@@ -68,7 +68,8 @@ pub(super) fn has_plain_framing(headers: &HeaderMap) -> bool {
 /// Takes note of an answer's header, and takes from it what was the backend's connection's.
 pub(super) fn received(context: &mut Context, header: &mut ResponseHeader) {
     context.exchange.took = context.exchange.started.map(|at| at.elapsed());
-    if !header.status.is_informational() {
+    let is_final = !header.status.is_informational();
+    if is_final || header.status == StatusCode::SWITCHING_PROTOCOLS {
         if let Some(lease) = &context.exchange.lease {
             lease.answered(header.status);
         }
@@ -79,7 +80,7 @@ pub(super) fn received(context: &mut Context, header: &mut ResponseHeader) {
 }
 
 /// Removes hop-by-hop headers, those that `Connection` names included, and what only the node says.
-pub(super) fn strip_hop_by_hop(header: &mut ResponseHeader) {
+fn strip_hop_by_hop(header: &mut ResponseHeader) {
     // Most answers have none; `Connection` is one of them.
     if !header.headers.keys().any(|name| DROPPED.contains(name)) {
         return;
@@ -144,6 +145,18 @@ pub(super) fn edit(
         Some(body) => replace(context, header, body, upstream_sends),
         None => fit_body(context, method, received, header),
     }
+}
+
+/// Applies what concerns the header of an agreement to go on in another protocol: it has no status
+/// and no body but its own.
+pub(super) fn edit_agreement(context: &Context, header: &mut ResponseHeader) -> Result<()> {
+    apply(&context.edits.headers, header)?;
+    policy::finish(context, header)?;
+    strip_hop_by_hop(header);
+    for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
+        header.remove_header(&name);
+    }
+    Ok(())
 }
 
 /// Whether a body follows the upstream's header.

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::request_id::write_digits;
+
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -45,10 +47,13 @@ pub(super) fn keep(headers: &HeaderMap) -> Option<Box<str>> {
 
 /// A new trace. It is marked as recorded: an upstream that follows its parent's choice would
 /// otherwise record nothing that comes through the node.
-pub(super) fn begin(bits: u128) -> String {
+pub(super) fn begin(bits: u128) -> [u8; LENGTH] {
     let trace = bits.max(1);
     let parent = ((bits >> 64) as u64 ^ bits as u64).max(1);
-    format!("00-{trace:032x}-{parent:016x}-01")
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
+    write_digits(&trace.to_be_bytes(), &mut text[VERSION + 1..TRACE]);
+    write_digits(&parent.to_be_bytes(), &mut text[TRACE + 1..PARENT]);
+    text
 }
 
 #[cfg(test)]
@@ -95,7 +100,11 @@ mod tests {
     #[test]
     fn a_new_trace_can_be_followed() {
         for bits in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef] {
-            assert!(id(&begin(bits)).is_some(), "{bits:x}");
+            let value = HeaderValue::from_bytes(&begin(bits)).expect("a value");
+            assert!(trace_id(&value).is_some(), "{bits:x}");
         }
+        let value = begin(0x0123_4567_89ab_cdef_0000_0000_0000_00ff);
+        let expected = "00-0123456789abcdef00000000000000ff-0123456789abcd10-01";
+        assert_eq!(value, *expected.as_bytes());
     }
 }

@@ -8,8 +8,9 @@ use crate::listener::Limits;
 
 /// Descriptors of the process itself: log, epoll, signals, module files.
 const OWN_DESCRIPTORS: u64 = 64;
-/// Of idle connections to upstreams: the library's, and that of the proxy's own exchanges.
-const UPSTREAM_POOLS: u64 = 2;
+/// Of idle connections to upstreams: the library's, and those of the proxy's own exchanges, of
+/// HTTP/1 and of HTTP/2.
+const UPSTREAM_POOLS: u64 = 3;
 /// Memory mappings that a waiting invocation takes, roughly.
 const MAPPINGS_PER_INVOCATION: u64 = 8;
 

@@ -24,7 +24,12 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn connect(origin: &Http2Origin) -> (Node, SendRequest<Bytes>) {
-    let node = through(origin, "");
+    connect_within(origin, "").await
+}
+
+/// With these limits of the server's.
+async fn connect_within(origin: &Http2Origin, limits: &str) -> (Node, SendRequest<Bytes>) {
+    let node = through(origin, &format!("[server.limits]\n{limits}"));
     let stream = TcpStream::connect(node.address).await.unwrap();
     let (client, connection) = soon(h2::client::handshake(stream)).await.unwrap();
     tokio::spawn(connection);
@@ -32,10 +37,18 @@ async fn connect(origin: &Http2Origin) -> (Node, SendRequest<Bytes>) {
 }
 
 async fn call(client: &SendRequest<Bytes>, path: &str) -> (ResponseFuture, SendStream<Bytes>) {
+    post(client, path, GRPC).await
+}
+
+async fn post(
+    client: &SendRequest<Bytes>,
+    path: &str,
+    media_type: &str,
+) -> (ResponseFuture, SendStream<Bytes>) {
     let request = Request::builder()
         .method("POST")
         .uri(format!("http://aegis.test{path}"))
-        .header("content-type", GRPC)
+        .header("content-type", media_type)
         .header("te", "trailers");
     let mut client = soon(client.clone().ready()).await.unwrap();
     client
@@ -233,5 +246,74 @@ async fn a_call_that_breaks_off_is_reset_and_never_ends_well() {
                 assert!(soon(read(&mut body)).await.is_none(), "{way}");
             }
         }
+    }
+}
+
+const SHORT: &str = "body_timeout = \"100ms\"";
+
+/// Lets `body_timeout` pass: a body that is none of a call is given up by then.
+async fn pause(client: &SendRequest<Bytes>) {
+    let (answer, _stream) = post(client, "/plain", "text/plain").await;
+    assert_eq!(soon(answer).await.unwrap().status(), 408);
+}
+
+/// Answers uploads that are no calls once they are complete.
+async fn converse_in_calls(call: Call) -> Option<()> {
+    match call.head.headers["content-type"] == "text/plain" {
+        true => call.echo().await,
+        false => converse(call).await,
+    }
+}
+
+#[tokio::test]
+async fn both_ends_may_be_silent_for_longer_than_a_body_may() {
+    let origin = Http2Origin::start(converse_in_calls);
+    let (_node, client) = connect_within(&origin, SHORT).await;
+    for (way, media_type) in [("/plain", GRPC), ("/large", GRPC), ("/plain", "text/event")] {
+        let (answer, mut stream) = post(&client, way, media_type).await;
+        stream.send_data(Bytes::from_static(b"one"), false).unwrap();
+        let mut body = soon(answer).await.unwrap().into_body();
+        assert_eq!(take(&mut body, 3).await, b"one", "{way}");
+        for word in ["two", "six"] {
+            pause(&client).await;
+            send(&mut stream, Bytes::from_static(word.as_bytes())).await;
+            assert_eq!(take(&mut body, 3).await, word.as_bytes(), "{way}");
+        }
+        stream.send_data(Bytes::new(), true).unwrap();
+        assert!(soon(body.data()).await.is_none(), "{way}");
+        let trailers = soon(body.trailers()).await.unwrap().expect("trailers");
+        assert_eq!(trailers["grpc-status"], "0", "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_answered_at_its_end_may_pause_before() {
+    let origin = Http2Origin::start(Call::echo);
+    let (_node, client) = connect_within(&origin, SHORT).await;
+    for way in ["/plain", "/read", "/large"] {
+        let (answer, mut stream) = call(&client, way).await;
+        for word in ["one", "two"] {
+            send(&mut stream, Bytes::from_static(word.as_bytes())).await;
+            pause(&client).await;
+        }
+        stream.send_data(Bytes::new(), true).unwrap();
+        let answer = soon(answer).await.unwrap();
+        assert_eq!(answer.status(), 200, "{way}");
+        let body = soon(read(&mut answer.into_body())).await;
+        assert_eq!(body.unwrap(), b"onetwo", "{way}");
+    }
+}
+
+#[tokio::test]
+async fn silence_of_both_ends_a_call() {
+    let origin = Http2Origin::start(converse);
+    let (_node, client) = connect_within(&origin, "upgrade_idle_timeout = \"100ms\"").await;
+    for way in ["/plain", "/large"] {
+        let (answer, mut stream) = call(&client, way).await;
+        stream.send_data(Bytes::from_static(b"one"), false).unwrap();
+        let mut body = soon(answer).await.unwrap().into_body();
+        assert_eq!(take(&mut body, 3).await, b"one", "{way}");
+        let ended = soon(body.data()).await.expect("a reset");
+        assert!(ended.is_err_and(|error| error.is_reset()), "{way}");
     }
 }

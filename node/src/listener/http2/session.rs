@@ -36,8 +36,6 @@ pub(super) struct StreamSession {
     wire: Arc<Wire>,
     reading: Clock,
     writing: Clock,
-    /// Since when the client's next piece is waited for.
-    waiting_since: Option<Instant>,
     ended: bool,
 }
 
@@ -50,29 +48,30 @@ impl StreamSession {
             wire,
             reading: Clock::default(),
             writing: Clock::default(),
-            waiting_since: None,
             ended: false,
         }
     }
 
-    /// The body's next piece, within `body_timeout` and not below `body_rate`. May be dropped
-    /// and called again: the wait goes on.
+    /// The body's next piece, within `body_timeout` and not below `body_rate`, unless the client
+    /// is being answered already. May be dropped and called again: the wait begins anew, since
+    /// whoever drops it has heard from the backend, and may not have come back at once.
     async fn read(&mut self) -> Result<Option<Bytes>> {
-        let longest = self.connection.limits.body_timeout;
-        let since = &mut self.waiting_since;
+        let longest = self.connection.longest_wait();
+        let mut waiting_since = None;
+        self.reading.stop();
         let reading = timed(
             &mut self.reading,
             longest,
             self.inner.read_body_bytes(),
             || {
-                since.get_or_insert_with(Instant::now);
+                waiting_since.get_or_insert_with(Instant::now);
             },
         );
         let piece = reading
             .await
             .unwrap_or_else(|| too_slow("a piece of the body"));
         let piece = piece.map_err(|error| error.into_down())?;
-        let wait = self.waiting_since.take().map(|since| since.elapsed());
+        let wait = waiting_since.map(|since: Instant| since.elapsed());
         if let Some(piece) = &piece {
             let bytes = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             self.connection.count_body(bytes, wait.unwrap_or_default());
@@ -240,7 +239,7 @@ impl Session for StreamSession {
     fn set_read_timeout(&mut self, _: Option<Duration>) {}
 
     fn get_read_timeout(&self) -> Option<Duration> {
-        Some(self.connection.limits.body_timeout)
+        Some(self.connection.longest_wait())
     }
 
     fn set_write_timeout(&mut self, _: Option<Duration>) {}

@@ -12,7 +12,6 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Stream;
@@ -200,10 +199,7 @@ async fn switch(session: &mut Session, context: &mut Context, answered: Answered
         mut header,
     } = answered;
     response::received(context, &mut header);
-    response::strip_hop_by_hop(&mut header);
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
-        header.remove_header(&name);
-    }
+    response::edit_agreement(context, &mut header)?;
     upgrade::agree(&mut header, context)?;
     session.set_read_timeout(None);
     if let Some(connection) = &context.connection {

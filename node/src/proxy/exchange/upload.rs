@@ -38,6 +38,8 @@ enum Source {
 struct Streamed {
     framing: Framing,
     received: u64,
+    /// A client that waits for it was told to go on.
+    invited: bool,
     limit: u64,
     /// All that came so far, while it is little.
     kept: Option<BytesMut>,
@@ -78,6 +80,7 @@ impl Upload {
         Self::new(Source::Client(Streamed {
             framing,
             received: 0,
+            invited: false,
             limit,
             kept: Some(BytesMut::new()),
             complete: empty,
@@ -112,10 +115,11 @@ impl Upload {
     /// Begins, perhaps once more, where the backend has the header already.
     pub(super) async fn start(&mut self, session: &mut Session, mut sink: Sink) -> Result<()> {
         self.stage = Stage::Open;
-        let (begun, complete) = match &self.source {
+        let (begun, complete) = match &mut self.source {
             Source::Buffered(body) => (body.clone(), true),
             Source::Client(streamed) => {
-                if !streamed.complete && streamed.received == 0 {
+                if !streamed.complete && streamed.received == 0 && !streamed.invited {
+                    streamed.invited = true;
                     body::invite(session).await?;
                 }
                 let begun = streamed.kept.clone().unwrap_or_default();
@@ -264,6 +268,7 @@ mod tests {
         Streamed {
             framing: Framing::Chunked,
             received: 0,
+            invited: false,
             limit: 100_000,
             kept: Some(BytesMut::new()),
             complete: false,

@@ -42,8 +42,8 @@ async fn admit(session: &Session, context: &mut Context, policy: &Policy) -> Res
     let Some(state) = &mut context.policy else {
         return Err(ErrorCode::Internal);
     };
-    let client = context.client.as_ref();
-    if !policy.addresses.is_empty() && !policy.addresses.admit(rate::parse_client(client)) {
+    let client = context.client_address;
+    if !policy.addresses.is_empty() && !policy.addresses.admit(client) {
         return Err(ErrorCode::Forbidden);
     }
     if let Some((limit, requests)) = &policy.in_flight {
@@ -52,7 +52,6 @@ async fn admit(session: &Session, context: &mut Context, policy: &Policy) -> Res
     }
     if let Some(limit) = &policy.rate_limit {
         let headers = &session.req_header().headers;
-        let client = rate::parse_client(client);
         if let Some(wait) = limit.count(client, headers).await {
             state.refusal.push((RETRY_AFTER, seconds(wait)));
             return Err(ErrorCode::RateLimited);
@@ -70,7 +69,7 @@ async fn log_in(
     let (Some(login), Some(state)) = (&policy.login, &mut context.policy) else {
         return Ok(Ok(()));
     };
-    let client = rate::of_client(rate::parse_client(context.client.as_ref()));
+    let client = rate::of_client(context.client_address);
     let judged = match login.read(&session.req_header().headers) {
         Ok(presented) => {
             tokio::select! {

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::COOKIE;
@@ -232,11 +231,6 @@ impl FromStr for RateKey {
             _ => Err(RateKeyError),
         }
     }
-}
-
-/// Of an address, when its text is at hand.
-pub(in crate::proxy) fn parse_client(client: Option<&Arc<str>>) -> Option<IpAddr> {
-    client?.parse().ok()
 }
 
 #[cfg(test)]
