@@ -32,6 +32,9 @@ fn request() -> Request {
         .header("X-Set", "client again")
         .header("X-Add", "one")
         .header("X-Gone", "secret")
+        .header("X_Set", "disguised")
+        .header("X_Gone", "disguised")
+        .header("X_Add", "the client's")
 }
 
 fn start(origin: &Origin, function: &str, keys: &str) -> Node {
@@ -64,6 +67,9 @@ fn check_forwarded(received: &Received) {
     assert_eq!(received.all("x-set"), ["route"]);
     assert_eq!(received.all("x-add"), ["one", "two"]);
     assert_eq!(received.header("x-gone"), None);
+    assert_eq!(received.header("x_set"), None);
+    assert_eq!(received.header("x_gone"), None);
+    assert_eq!(received.header("x_add"), Some("the client's"));
 }
 
 #[test]

@@ -78,6 +78,8 @@ pub(super) struct State {
     place: Option<Place>,
     /// What the upstream is told of who is asking.
     identity: Vec<HeaderEdit>,
+    /// Removes what a client has made to look like what the route edits.
+    disguised: Vec<HeaderEdit>,
     /// What the answer says beside the error that it is refused with.
     refusal: Vec<(HeaderName, HeaderValue)>,
 }
@@ -100,6 +102,7 @@ pub(super) fn begin(
         origin: cors
             .filter(|_| context.preflight != Preflight::OfAnother)
             .and_then(|cors| cors.allowed(&header.headers)),
+        disguised: disguised(&policy.request_headers, &header.headers),
         ..State::default()
     };
     let target = policy.rewrite.as_ref().map_or(Ok(None), |rewrite| {
@@ -211,8 +214,26 @@ pub(super) fn request_edits(context: &Context) -> impl Iterator<Item = &HeaderEd
     let own = of(context)
         .into_iter()
         .flat_map(|policy| &policy.request_headers);
-    let state = context.policy.iter();
-    own.chain(state.flat_map(|state| &state.identity))
+    let state = || context.policy.iter();
+    let disguised = state().flat_map(|state| &state.disguised);
+    disguised
+        .chain(own)
+        .chain(state().flat_map(|state| &state.identity))
+}
+
+/// Headers that differ from what the route sets or removes by underscores only: many servers take
+/// these for hyphens.
+fn disguised(edits: &[HeaderEdit], received: &HeaderMap) -> Vec<HeaderEdit> {
+    let is_edited = |plain: &str| {
+        let mut edits = edits.iter();
+        edits.any(|edit| !matches!(edit, HeaderEdit::Add(..)) && edit.name().as_str() == plain)
+    };
+    let names = received.keys().filter(|name| name.as_str().contains('_'));
+    names
+        .filter(|name| is_edited(&name.as_str().replace('_', "-")))
+        .cloned()
+        .map(HeaderEdit::Remove)
+        .collect()
 }
 
 fn of(context: &Context) -> Option<&Policy> {

@@ -246,5 +246,6 @@ fn answers_that_are_asked_for_and_not_taken_stay_small() {
     }
     assert_eq!(node.stdout.count(), 101, "answers are still under way");
     assert!(most < before + (96 << 10), "{before} KiB, then {most} KiB");
-    unharmed(&node, before);
+    // The allocator keeps what a hundred answers held for the next ones, for some seconds.
+    unharmed(&node, before + (32 << 10));
 }
