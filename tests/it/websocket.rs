@@ -339,7 +339,7 @@ fn nobody_waits_for_trailers_of_a_tunnel() {
         tell.send(read_head(&mut stream)).unwrap();
         stream.write_all(AGREED.as_bytes()).unwrap();
     });
-    let node = before(address, ["", "http2 = true", ""]).start();
+    let node = before(address, ["", "http2 = true", "upgrade = [\"websocket\"]"]).start();
     let mut connection = node.connect();
     connection.send(&handshake().header("TE", "trailers").bytes());
     assert_eq!(connection.read_head().unwrap().0, 101);
