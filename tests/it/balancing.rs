@@ -282,7 +282,7 @@ fn load(node: &Node, served: &AtomicUsize, done: &AtomicBool) {
 #[test]
 fn killing_one_of_two_backends_under_load_fails_no_idempotent_request() {
     let backends = ["one", "two"].map(|name| Mortal::start(move |_| Answer::ok(name)));
-    let keys = "retries = 10\nhealth_check = { interval = \"200ms\" }";
+    let keys = "health_check = { interval = \"200ms\" }";
     let node = upstream(&backends.each_ref().map(|backend| &backend.origin), keys);
     let (served, done) = (AtomicUsize::new(0), AtomicBool::new(false));
     let more = |count: usize| {
