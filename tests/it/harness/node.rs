@@ -22,7 +22,7 @@ pub(crate) struct Setup {
     toml: String,
     values: Vec<(String, String)>,
     environment: Vec<(String, String)>,
-    descriptors: Option<u64>,
+    descriptors: Option<u32>,
 }
 
 /// Lines of the node's log that a failed test shows.
@@ -93,7 +93,7 @@ fn command() -> Command {
 }
 
 /// The same command, with no more than so many open files.
-fn limited(command: Command, descriptors: Option<u64>) -> Command {
+fn limited(command: Command, descriptors: Option<u32>) -> Command {
     let Some(most) = descriptors else {
         return command;
     };
@@ -128,7 +128,7 @@ impl Setup {
     }
 
     /// How many files the process may have open.
-    pub(crate) fn descriptors(mut self, most: u64) -> Self {
+    pub(crate) fn descriptors(mut self, most: u32) -> Self {
         self.descriptors = Some(most);
         self
     }
@@ -165,14 +165,14 @@ impl Setup {
         for _ in 0..3 {
             match self.try_start() {
                 Ok(node) => return node,
-                Err((setup, log)) if log.contains("in use") => self = setup,
-                Err((_, log)) => panic!("the node did not start:\n{log}"),
+                Err(failed) if failed.1.contains("in use") => self = failed.0,
+                Err(failed) => panic!("the node did not start:\n{}", failed.1),
             }
         }
         panic!("no free port");
     }
 
-    fn try_start(self) -> Result<Node, (Self, String)> {
+    fn try_start(self) -> Result<Node, Box<(Self, String)>> {
         let address = Origin::absent();
         self.write(address);
         let mut child = limited(command(), self.descriptors)
@@ -195,7 +195,7 @@ impl Setup {
         if node.listens() {
             Ok(node)
         } else {
-            Err(node.failed())
+            Err(Box::new(node.failed()))
         }
     }
 
