@@ -123,6 +123,9 @@ impl Reloader {
 
     /// Files are read on a thread that may wait for them.
     async fn renew(&mut self) {
+        if !renewal::is_due(&self.state) {
+            return;
+        }
         let (renewal, state) = (std::mem::take(&mut self.renewal), Arc::clone(&self.state));
         let looked = spawn_blocking(move || renewal.look(&state)).await;
         self.renewal = looked.unwrap_or_default();

@@ -20,6 +20,14 @@ pub(super) fn looks() -> Interval {
     looks
 }
 
+/// Whether any listener has files. Without, no thread is kept for looking at them.
+pub(super) fn is_due(state: &State) -> bool {
+    let entrances = &state.resources.entrances;
+    entrances
+        .iter()
+        .any(|entrance| entrance.arrival().marks().is_some())
+}
+
 /// What is known of the files of each listener, in the order of these.
 #[derive(Default)]
 pub(super) struct Renewal(Vec<Seen>);
