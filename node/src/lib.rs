@@ -12,6 +12,7 @@ pub mod egress;
 mod file;
 pub mod files;
 pub mod listener;
+mod name_server;
 pub mod proxy;
 pub mod route;
 pub mod sandbox;

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-};
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name as DnsName;
@@ -20,6 +18,7 @@ use thiserror::Error;
 
 use super::address::{AddressPolicy, Refusal};
 use super::error::BuildError;
+use crate::name_server::name_server;
 
 /// Longest wait for one answer. With its one repetition it leaves a call time
 /// to connect when a server is silent about one of the two address families.
@@ -160,17 +159,6 @@ fn resolver(servers: Vec<NameServerConfig>) -> Result<TokioResolver, BuildError>
     options.positive_max_ttl = Some(MAX_CACHED);
     options.negative_max_ttl = Some(MAX_CACHED);
     builder.build().map_err(BuildError::Resolver)
-}
-
-fn name_server(address: SocketAddr) -> NameServerConfig {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()]
-        .into_iter()
-        .map(|mut connection| {
-            connection.port = address.port();
-            connection
-        })
-        .collect();
-    NameServerConfig::new(address.ip(), true, connections)
 }
 
 #[cfg(test)]

@@ -5,9 +5,7 @@ use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-};
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
@@ -17,6 +15,7 @@ use tracing::{info, warn};
 
 use super::Upstream;
 use super::task::Task;
+use crate::name_server::name_server;
 
 /// A name is asked for at most so often, whatever its time to live,
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -130,7 +129,7 @@ fn resolver(nameservers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
             ResolverConfig::from_parts(
                 None,
                 Vec::new(),
-                listed.iter().copied().map(server).collect(),
+                listed.iter().copied().map(name_server).collect(),
             ),
             TokioRuntimeProvider::default(),
         ),
@@ -144,17 +143,6 @@ fn resolver(nameservers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
         options.ndots = 0;
     }
     builder.build()
-}
-
-fn server(address: SocketAddr) -> NameServerConfig {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()]
-        .into_iter()
-        .map(|mut connection| {
-            connection.port = address.port();
-            connection
-        })
-        .collect();
-    NameServerConfig::new(address.ip(), true, connections)
 }
 
 #[cfg(test)]
